@@ -1,0 +1,139 @@
+"""The git tree under build/: the base, and the commits made of the series.
+
+Commits are made in a private index, not in the work tree, and the work tree is then moved
+from the old result to the new one: files that did not change keep their time stamps, so
+that the next kernel build compiles only what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .patchfile import PatchFile
+from .target import BUILD, ROOT, Stop, Target, say
+
+# Nothing of the user's configuration may change what a diff or a commit looks like.
+CLEAN_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+BASE_IDENTITY = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+                 for key, value in (("NAME", "base"), ("EMAIL", "base@localhost"), ("DATE", "1 Jan 2024 00:00 +0000"))}
+
+
+@dataclass
+class GitTree:
+    target: Target
+
+    @property
+    def path(self) -> Path:
+        return self.target.tree
+
+    def git(self, *args: str | Path, env: dict[str, str] | None = None, data: bytes | None = None) -> str:
+        result = subprocess.run(["git", *args], cwd=self.path, check=True, capture_output=True, input=data,
+                                env={**os.environ, **CLEAN_ENV, **(env or {})})
+        return result.stdout.decode(errors="surrogateescape").rstrip("\n")
+
+    def git_bytes(self, *args: str) -> bytes:
+        return subprocess.run(["git", *args], cwd=self.path, check=True, capture_output=True,
+                              env={**os.environ, **CLEAN_ENV}).stdout
+
+    # -- what state the tree is in
+
+    def exists(self) -> bool:
+        return (self.path / ".git").exists()
+
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def tree_of(self, commit: str) -> str:
+        return self.git("rev-parse", f"{commit}^{{tree}}")
+
+    def dirty(self) -> bool:
+        return bool(self.git("status", "--porcelain"))
+
+    def changed(self) -> bool:
+        """Is there work in the tree that the repository does not have?"""
+        return self.exists() and (self.head() != self.target.load_state().get("head") or self.dirty())
+
+    def repo_changed(self) -> bool:
+        return self.target.load_state().get("repo") != self.target.repo_hash()
+
+    def base_blob(self, path: str) -> str | None:
+        line = self.git("ls-tree", "base", "--", path)
+        return line.split()[2] if line else None
+
+    # -- the base
+
+    def extract(self, source: Path, identity: str) -> None:
+        """Lay out the pinned source as the commit `base`."""
+        say(f"extracting {source.name} (about a minute)")
+        BUILD.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.", dir=BUILD))
+        try:
+            if source.is_dir():
+                copy = f"git -C '{source}' archive HEAD" if (source / ".git").exists() else f"tar -C '{source}' -c ."
+                subprocess.run(f"set -o pipefail; {copy} | tar -x -C '{temporary}'", shell=True, check=True,
+                               executable="/bin/bash")
+            else:
+                subprocess.run(["tar", "-x", "--strip-components=1", "-f", source, "-C", temporary], check=True)
+            shutil.rmtree(self.path, ignore_errors=True)
+            temporary.chmod(0o755)
+            temporary.rename(self.path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self.git("init", "-q", "-b", "series")
+        for key, value in (("core.compression", "1"), ("gc.auto", "0"), ("core.fsync", "none")):
+            self.git("config", key, value)
+        self.git("add", "-A", "-f")
+        self.git("commit", "-q", "--no-verify", "-m", f"base: {source.name}", env=BASE_IDENTITY)
+        self.git("tag", "base")
+        self.target.save_state(base=identity, head=self.head(), repo="")
+
+    # -- the series as commits
+
+    def commit_series(self, series: list[tuple[str, PatchFile]]) -> str:
+        """Make one commit of each patch on top of base; returns the last one."""
+        with tempfile.TemporaryDirectory(dir=BUILD) as directory:
+            index = {"GIT_INDEX_FILE": f"{directory}/index"}
+            self.git("read-tree", "base", env=index)
+            commit = self.git("rev-parse", "base")
+            for name, patch in series:
+                commit = self._commit(name, patch, commit, index)
+        return commit
+
+    def _commit(self, name: str, patch: PatchFile, parent: str, index: dict[str, str]) -> str:
+        for path in patch.added:
+            if self.base_blob(path):
+                raise Stop(f"{name}: {path} is in the base already; say 'Overlay: R' if it is to be replaced")
+        for path, blob in patch.replaced.items():
+            if self.base_blob(path) != blob:
+                raise Stop(f"{name} replaces {path}, but the base's file is not the one it was written against")
+        for path in patch.overlay:
+            file = self.target.overlay / path
+            blob = self.git("hash-object", "-w", "--no-filters", file)
+            mode = "100755" if os.access(file, os.X_OK) else "100644"
+            self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
+        if patch.diff:
+            try:
+                self.git("apply", "--cached", "--whitespace=nowarn", "-", env=index, data=patch.diff)
+            except subprocess.CalledProcessError as failed:
+                raise Stop(f"{name} does not apply:\n{failed.stderr.decode()}") from None
+        author, _, email = patch.author.rpartition(" <")
+        identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+                    for key, value in (("NAME", author), ("EMAIL", email.rstrip(">")), ("DATE", patch.date))}
+        tree = self.git("write-tree", env=index)
+        return self.git("commit-tree", tree, "-p", parent, env=identity, data=patch.message.encode())
+
+    def move_to(self, commit: str) -> None:
+        self.git("checkout", "-q", "-B", "series", commit)
+        self.target.save_state(head=commit, repo=self.target.repo_hash())
+
+
+def fetched_source(target: Target) -> tuple[Path, str]:
+    """The source to extract, and a word that tells it from any other."""
+    output = subprocess.run([ROOT / "scripts/fetch", target.name], check=True, stdout=subprocess.PIPE)
+    source = Path(output.stdout.decode().strip())
+    return source, str(source) if source.is_dir() else f"{source.name}:{source.stat().st_size}"
