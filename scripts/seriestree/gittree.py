@@ -45,8 +45,11 @@ class GitTree:
     def exists(self) -> bool:
         return (self.path / ".git").exists()
 
+    def commit_of(self, name: str) -> str:
+        return self.git("rev-parse", f"{name}^{{commit}}")
+
     def head(self) -> str:
-        return self.git("rev-parse", "HEAD")
+        return self.commit_of("HEAD")
 
     def tree_of(self, commit: str) -> str:
         return self.git("rev-parse", f"{commit}^{{tree}}")
@@ -99,7 +102,7 @@ class GitTree:
         with tempfile.TemporaryDirectory(dir=BUILD) as directory:
             index = {"GIT_INDEX_FILE": f"{directory}/index"}
             self.git("read-tree", "base", env=index)
-            commit = self.git("rev-parse", "base")
+            commit = self.commit_of("base")
             for name, patch in series:
                 commit = self._commit(name, patch, commit, index)
         return commit
@@ -126,6 +129,34 @@ class GitTree:
                     for key, value in (("NAME", author), ("EMAIL", email.rstrip(">")), ("DATE", patch.date))}
         tree = self.git("write-tree", env=index)
         return self.git("commit-tree", tree, "-p", parent, env=identity, data=patch.message.encode())
+
+    def recommit(self, original: str, parent: str) -> str:
+        """The same commit (tree, author, message) on another parent."""
+        name, email, date = self.git("log", "-1", "--format=%an%n%ae%n%aD", original).split("\n")
+        identity = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date,
+                    "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email, "GIT_COMMITTER_DATE": date}
+        message = self.git("log", "-1", "--format=%B", original).encode() + b"\n"
+        return self.git("commit-tree", f"{original}^{{tree}}", "-p", parent, env=identity, data=message)
+
+    def autosquash(self) -> None:
+        """Fold fixup commits in, without aging the files that end up the same."""
+        subjects = self.git("log", "--format=%s", "base..HEAD").splitlines()
+        if not any(subject.startswith(("fixup! ", "squash! ", "amend! ")) for subject in subjects):
+            return
+        touched = self.git("diff", "--name-only", "-z", "base", "HEAD").split("\0")
+        files = [self.path / name for name in touched if name and (self.path / name).is_file()]
+        before = {file: (file.read_bytes(), file.stat()) for file in files}
+        committer = {"GIT_COMMITTER_NAME": "export", "GIT_COMMITTER_EMAIL": "export@localhost",
+                     "GIT_SEQUENCE_EDITOR": ":", "GIT_EDITOR": ":"}
+        try:
+            self.git("rebase", "-q", "-i", "--autosquash", "base", env=committer)
+        except subprocess.CalledProcessError as failed:
+            self.git("rebase", "--abort")
+            raise Stop("the fixup commits do not fold in cleanly; run it by hand: "
+                       f"git -C {self.path} rebase -i --autosquash base\n{failed.stderr.decode()}") from None
+        for file, (content, stat) in before.items():
+            if file.is_file() and file.read_bytes() == content:
+                os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def move_to(self, commit: str) -> None:
         self.git("checkout", "-q", "-B", "series", commit)
