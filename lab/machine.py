@@ -1,0 +1,69 @@
+"""Scenarios, and the QEMU command that makes one of them a machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
+FIRMWARE = [Path("/usr/share/seabios"), Path("/usr/share/qemu")]
+
+
+@dataclass
+class Scenario:
+    """lab/scenarios/<name>.toml; the fields are explained in docs/TESTING.md."""
+
+    name: str
+    description: str
+    memory: str = "1G"
+    cpus: int = 2
+    cpu: str = "max"
+    machine: str = "q35"
+    devices: list[str] = field(default_factory=list)
+    kernel_args: list[str] = field(default_factory=list)
+    console_shows: list[str] = field(default_factory=list)
+    qemu_args: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, name: str) -> "Scenario":
+        file = ROOT / f"lab/scenarios/{name}.toml"
+        if not file.exists():
+            names = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml")))
+            raise SystemExit(f"no scenario '{name}'; there are: {names}")
+        return cls(name=name, **tomllib.loads(file.read_text()))
+
+
+def qemu_binary() -> str:
+    """$QEMU, or the QEMU this repository builds, or the distribution's."""
+    built = BUILD / "qemu-build/qemu-system-x86_64"
+    choice = os.environ.get("QEMU") or (str(built) if built.exists() else "qemu-system-x86_64")
+    found = shutil.which(choice)
+    if not found:
+        raise SystemExit(f"{choice}: no such program")
+    return found
+
+
+def command(scenario: Scenario, kernel: Path, initrd: Path, results: Path, accel: str, shell: bool,
+            extra_kernel_args: list[str]) -> list[str]:
+    """The whole command line. Paths of the run's own files are relative to its results directory."""
+    words = [qemu_binary(), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
+    for directory in FIRMWARE:
+        words += ["-L", str(directory)]
+    words += ["-accel", accel, "-machine", scenario.machine, "-cpu", "host" if accel == "kvm" else scenario.cpu,
+              "-smp", str(scenario.cpus), "-m", scenario.memory]
+    for device in scenario.devices:
+        words += ["-device", device]
+    serial = "mon:stdio,signal=off" if shell else "file:console.log"
+    words += ["-serial", serial, "-device", "virtio-serial-pci"]
+    for number, name in enumerate(("output", "verdict"), 1):
+        file = "output.log" if name == "output" else "verdict"
+        words += ["-chardev", f"file,id={name},path={file}",
+                  "-device", f"virtserialport,nr={number},chardev={name},name=lab.{name}"]
+    words += scenario.qemu_args
+    arguments = ["console=ttyS0", "panic=-1", *scenario.kernel_args, *extra_kernel_args]
+    words += ["-kernel", str(kernel / "bzImage"), "-initrd", initrd.name, "-append", " ".join(arguments)]
+    return words

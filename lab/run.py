@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+"""Boot a kernel of the lab in QEMU, run one program in it, and judge the run.
+
+The program's output is printed as it comes. The exit status is the program's; 124 when it
+timed out, 125 when the run itself went wrong (oops, splat, leak, lost VM, ...). Each run
+leaves a directory in build/results/ with the exact command, console, verdict and versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import initrd  # noqa: E402
+import judge  # noqa: E402
+import machine  # noqa: E402
+from machine import BUILD, ROOT, Scenario  # noqa: E402
+
+RESULTS = BUILD / "results"
+# Time for boot, leak scan and power-off on top of the program's own, under TCG.
+MARGIN = {"stock": 60, "series": 60, "debug": 180}
+
+
+@dataclass
+class Job:
+    """What is run where; kept in results as job.json, so that `make again` can repeat it."""
+
+    name: str
+    kernel: str
+    scenario: str
+    argv: list[str]
+    timeout: int
+    shell: bool
+    kernel_args: list[str]
+
+
+def say(text: str) -> None:
+    print(f"[guest] {text}", file=sys.stderr, flush=True)
+
+
+def kernel_directory(kernel: str) -> Path:
+    directory = BUILD / ("stock/kernel" if kernel == "stock" else f"kernel-{kernel}")
+    if not (directory / "bzImage").exists():
+        raise SystemExit(f"the {kernel} kernel is not built: scripts/build-kernel {kernel}")
+    return directory
+
+
+def new_results(job: Job) -> Path:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+        directory = RESULTS / f"{stamp}-{job.kernel}-{job.name}{suffix}"
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        latest = RESULTS / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(directory.name)
+        return directory
+    raise SystemExit("too many results in one second")
+
+
+def accelerator(kernel: Path) -> str:
+    """KVM when a kernel really boots under it, TCG otherwise; found out once per boot of the host."""
+    choice = os.environ.get("ACCEL") or "auto"
+    if choice != "auto":
+        return choice
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    cache = BUILD / f"guest/accel-{boot_id}"
+    if not cache.exists():
+        works = os.access("/dev/kvm", os.R_OK | os.W_OK) and boots_under_kvm(kernel)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_text("kvm" if works else "tcg")
+        say(f"QEMU will use {'KVM' if works else 'TCG: KVM does not boot a guest here'}")
+    return cache.read_text()
+
+
+def boots_under_kvm(kernel: Path) -> bool:
+    """A guest without a file system panics, and that is life enough."""
+    command = [machine.qemu_binary(), "-nodefaults", "-no-reboot", "-display", "none", "-accel", "kvm", "-cpu", "host",
+               "-machine", "q35,kernel-irqchip=split", "-m", "256M", "-serial", "stdio",
+               *(word for directory in machine.FIRMWARE for word in ("-L", str(directory))),
+               "-kernel", str(kernel / "bzImage"), "-append", "console=ttyS0 panic=-1"]
+    try:
+        output = subprocess.run(command, capture_output=True, timeout=20, stdin=subprocess.DEVNULL).stdout
+    except subprocess.TimeoutExpired:
+        return False
+    return b"Kernel panic" in output
+
+
+def versions(kernel: Path) -> str:
+    def first_line(*command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True).stdout.split("\n", 1)[0]
+    return "\n".join([
+        f"repository {first_line('git', '-C', str(ROOT), 'describe', '--always', '--dirty')}",
+        f"series {first_line('git', '-C', str(BUILD / 'linux'), 'describe', '--always', '--dirty')}",
+        f"kernel {(kernel / 'include/config/kernel.release').read_text().strip()}",
+        f"qemu {first_line(machine.qemu_binary(), '--version')}",
+        f"gcc {first_line('gcc', '--version')}", ""])
+
+
+def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None) -> bool:
+    """Copy the guest's output to ours until QEMU ends; True when it had to be stopped."""
+    stopped = False
+    with output.open("rb") as source:
+        while True:
+            ended = process.poll() is not None
+            if chunk := source.read():
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            if ended:
+                return stopped
+            if deadline and time.monotonic() > deadline:
+                stopped = True
+                process.kill()
+                process.wait()
+            time.sleep(0.05)
+
+
+def run(job: Job, files: dict[str, Path]) -> tuple[judge.Verdict, Path]:
+    scenario = Scenario.load(job.scenario)
+    kernel = kernel_directory(job.kernel)
+    accel = accelerator(kernel)
+    directory = new_results(job)
+    (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
+    initrd.write(directory / "initrd", initrd.build_init(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
+                 job.argv, files, job.timeout, job.shell)
+    return boot(job, scenario, kernel, accel, directory), directory
+
+
+def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path) -> judge.Verdict:
+    """Start QEMU in a results directory that holds the initial file system, and judge what comes of it."""
+    command = machine.command(scenario, kernel, directory / "initrd", directory, accel, job.shell, job.kernel_args)
+    (directory / "command").write_text(shlex.join(command) + "\n")
+    (directory / "versions").write_text(versions(kernel))
+    shutil.copy(kernel / ".config", directory / "kernel.config")
+    for name in ("output.log", "verdict", "console.log"):
+        (directory / name).touch()
+    start = time.monotonic()
+    with (directory / "qemu.log").open("wb") as errors:
+        process = subprocess.Popen(command, cwd=directory, stdin=None if job.shell else subprocess.DEVNULL,
+                                   stdout=None if job.shell else errors, stderr=None if job.shell else errors)
+        try:
+            deadline = None if job.shell else start + job.timeout + MARGIN[job.kernel]
+            stopped = follow(process, directory / "output.log", deadline)
+        finally:
+            process.kill()
+    if job.shell:
+        return judge.Verdict("pass", "", 0)
+    errors_text = (directory / "qemu.log").read_text(errors="replace").strip()
+    if process.returncode and not stopped:
+        say(f"QEMU exited with {process.returncode}: {errors_text}")
+    verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows, stopped)
+    (directory / "outcome").write_text(f"{verdict.word} {verdict.detail}\n")
+    say(f"{verdict.word}{': ' + verdict.detail if verdict.detail else ''} "
+        f"({time.monotonic() - start:.1f} s; {os.path.relpath(directory)})")
+    return verdict
+
+
+def program_files(program: str, extra: list[str]) -> tuple[str, dict[str, Path]]:
+    """Guest path of the program and what is copied into the guest."""
+    files = {}
+    for word in extra:
+        source, _, name = word.partition("=")
+        files[(name or f"lab/{Path(source).name}").lstrip("/")] = Path(source).resolve(strict=True)
+    path = Path(program)
+    if "/" not in program and not path.is_file():
+        return program, files  # a busybox applet, or something --add brought
+    if not path.is_file():
+        if program.startswith("/"):
+            return program, files
+        raise SystemExit(f"{program}: no such file")
+    if initrd.needs_interpreter(path):
+        raise SystemExit(f"{program} is dynamically linked; the guest has no libraries: link it with -static")
+    files[f"lab/bin/{path.name}"] = path.resolve()
+    return f"/lab/bin/{path.name}", files
+
+
+def exit_status(verdict: judge.Verdict) -> int:
+    if verdict.word in ("pass", "fail"):
+        return verdict.status or 0
+    return 124 if verdict.word == "timeout" else 125
+
+
+def again(name: str) -> int:
+    """Repeat a run: the same job and initial file system, on the kernel and QEMU of today."""
+    old = (RESULTS / name).resolve()
+    if not (old / "job.json").exists():
+        raise SystemExit(f"{name}: no such run in {os.path.relpath(RESULTS)}")
+    job = Job(**json.loads((old / "job.json").read_text()))
+    directory = new_results(job)
+    for file in ("job.json", "initrd"):
+        shutil.copy(old / file, directory / file)
+    kernel = kernel_directory(job.kernel)
+    return exit_status(boot(job, Scenario.load(job.scenario), kernel, accelerator(kernel), directory))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernel", choices=MARGIN, default="series")
+    parser.add_argument("--scenario", default="default", help="lab/scenarios/<name>.toml")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds the program may take (default: 300)")
+    parser.add_argument("--add", action="append", default=[], metavar="FILE[=GUESTPATH]",
+                        help="copy this file or directory into the guest (default place: /lab/<name>)")
+    parser.add_argument("--kernel-arg", action="append", default=[], help="one more kernel argument")
+    parser.add_argument("--keep-going", action="store_true", help="do not let the kernel panic at its first WARN")
+    parser.add_argument("--shell", action="store_true", help="a prompt on the console instead of a program")
+    parser.add_argument("--again", metavar="RUN", help="repeat the run of that name in build/results")
+    parser.add_argument("program", nargs="?", help="a static program or script of the host, or an applet of busybox")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if args.again:
+        return again(args.again)
+    if not args.program and not args.shell:
+        parser.error("name a program, or --shell")
+    program, files = program_files(args.program or "sh", args.add)
+    kernel_args = args.kernel_arg + ([] if args.keep_going or args.shell else ["panic_on_warn=1"])
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", Path(program).name)
+    job = Job(name, args.kernel, args.scenario, [program, *args.arguments], args.timeout, args.shell, kernel_args)
+    if args.shell:
+        say("booting to a prompt; leave with 'exit', or Ctrl-A X to end QEMU at once")
+    verdict, _ = run(job, files)
+    return exit_status(verdict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
