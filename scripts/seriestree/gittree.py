@@ -19,6 +19,7 @@ from .target import BUILD, ROOT, Stop, Target, say
 
 # Nothing of the user's configuration may change what a diff or a commit looks like.
 CLEAN_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+BUILD_OUTPUT = ("*.o", "*.ko", "*.d", "*.cmd", "*.mod", "*.mod.c", "*.pyc", "*.tmp", "*.orig", "*.rej", "*~", ".*.swp")
 BASE_IDENTITY = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
                  for key, value in (("NAME", "base"), ("EMAIL", "base@localhost"), ("DATE", "1 Jan 2024 00:00 +0000"))}
 
@@ -54,8 +55,27 @@ class GitTree:
     def tree_of(self, commit: str) -> str:
         return self.git("rev-parse", f"{commit}^{{tree}}")
 
+    def uncommitted(self) -> list[str]:
+        """Files with changes that no commit has yet.
+
+        Debian's kernel tree ignores every new file (its .gitignore ends in '/*'), so git's own
+        idea of what is untracked is not asked: all that no build leaves behind counts.
+        """
+        listing = self.git("diff", "--name-only", "-z", "HEAD").split("\0")
+        roots = [root for root in self.target.roots if (self.path / root).exists()]
+        excludes = [word for pattern in BUILD_OUTPUT for word in ("-x", pattern)]
+        others = self.git("ls-files", "-z", "--others", *excludes, "--", *roots).split("\0")
+        return sorted(filter(None, [*listing, *(name for name in others if name and self._is_source(name))]))
+
+    def _is_source(self, name: str) -> bool:
+        file = self.path / name
+        if not file.is_file() or file.is_symlink():
+            return False
+        with file.open("rb") as content:
+            return not content.read(8).startswith((b"\x7fELF", b"!<arch>"))
+
     def dirty(self) -> bool:
-        return bool(self.git("status", "--porcelain"))
+        return bool(self.uncommitted())
 
     def changed(self) -> bool:
         """Is there work in the tree that the repository does not have?"""
