@@ -46,6 +46,12 @@ def _first(pattern: re.Pattern[str], lines: list[str]) -> str | None:
     return next((line.strip() for line in lines if pattern.search(line)), None)
 
 
+def first_splat(text: str, benign: list[re.Pattern[str]]) -> str | None:
+    """The first line of a kernel's log that tells of trouble."""
+    lines = [line for line in text.splitlines() if not any(known.search(line) for known in benign)]
+    return _first(OOPS, lines) or _first(SPLAT, lines)
+
+
 def known_benign(file: Path) -> list[re.Pattern[str]]:
     lines = file.read_text().splitlines() if file.exists() else []
     return [re.compile(line) for line in lines if line and not line.startswith("#")]

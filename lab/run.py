@@ -112,13 +112,13 @@ def versions(kernel: Path) -> str:
         f"gcc {first_line('gcc', '--version')}", ""])
 
 
-def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None) -> bool:
-    """Copy the guest's output to ours until QEMU ends; True when it had to be stopped."""
+def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None, quiet: bool) -> bool:
+    """Copy the guest's output to ours (or not) until QEMU ends; True when it had to be stopped."""
     stopped = False
     with output.open("rb") as source:
         while True:
             ended = process.poll() is not None
-            if chunk := source.read():
+            if (chunk := source.read()) and not quiet:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
             if ended:
@@ -130,7 +130,7 @@ def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | Non
             time.sleep(0.05)
 
 
-def run(job: Job, files: dict[str, Path]) -> tuple[judge.Verdict, Path]:
+def run(job: Job, files: dict[str, Path], quiet: bool = False) -> tuple[judge.Verdict, Path]:
     scenario = Scenario.load(job.scenario)
     kernel = kernel_directory(job.kernel)
     accel = accelerator(kernel)
@@ -138,10 +138,11 @@ def run(job: Job, files: dict[str, Path]) -> tuple[judge.Verdict, Path]:
     (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
     initrd.write(directory / "initrd", initrd.build_init(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
                  job.argv, files, job.timeout, job.shell)
-    return boot(job, scenario, kernel, accel, directory), directory
+    return boot(job, scenario, kernel, accel, directory, quiet), directory
 
 
-def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path) -> judge.Verdict:
+def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path,
+         quiet: bool = False) -> judge.Verdict:
     """Start QEMU in a results directory that holds the initial file system, and judge what comes of it."""
     command = machine.command(scenario, kernel, directory / "initrd", directory, accel, job.shell, job.kernel_args)
     (directory / "command").write_text(shlex.join(command) + "\n")
@@ -155,7 +156,7 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
                                    stdout=None if job.shell else errors, stderr=None if job.shell else errors)
         try:
             deadline = None if job.shell else start + job.timeout + MARGIN[job.kernel]
-            stopped = follow(process, directory / "output.log", deadline)
+            stopped = follow(process, directory / "output.log", deadline, quiet)
         finally:
             process.kill()
     if job.shell:
@@ -165,8 +166,9 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
         say(f"QEMU exited with {process.returncode}: {errors_text}")
     verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows, stopped)
     (directory / "outcome").write_text(f"{verdict.word} {verdict.detail}\n")
-    say(f"{verdict.word}{': ' + verdict.detail if verdict.detail else ''} "
-        f"({time.monotonic() - start:.1f} s; {os.path.relpath(directory)})")
+    if not quiet:
+        say(f"{verdict.word}{': ' + verdict.detail if verdict.detail else ''} "
+            f"({time.monotonic() - start:.1f} s; {os.path.relpath(directory)})")
     return verdict
 
 

@@ -1,0 +1,27 @@
+#!/bin/sh
+# usage: selftests.sh DIRECTORY PROGRAM...
+#
+# Runs kselftest programs of one directory and prints one KTAP report, each program's own
+# report nested in it. Status 4 is kselftest's word for "skipped".
+
+set -o pipefail
+cd "$1" || exit 1
+shift
+echo "KTAP version 1"
+echo "1..$#"
+number=0
+failed=0
+for program in "$@"; do
+	number=$((number + 1))
+	"./$program" 2>&1 | sed -u 's/^/  /'
+	status=$?
+	case $status in
+	0) echo "ok $number $program" ;;
+	4) echo "ok $number $program # SKIP" ;;
+	*)
+		echo "not ok $number $program # exit $status"
+		failed=1
+		;;
+	esac
+done
+exit $failed

@@ -1,0 +1,104 @@
+"""Tests that run in a guest: one file of lab/guest-tests/ is one boot.
+
+    description = "what it shows"
+    kernels  = ["series", "debug"]        # which kernels it is run on
+    scenario = "default"                  # lab/scenarios/<name>.toml
+    program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
+    args     = ["ioasid"]
+    files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
+    selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
+    timeout  = 60                         # seconds the program may take
+    keep_going = false                    # true: a WARN does not end the run at once
+    needs    = "tools/testing/..."        # skip while the series does not have this path
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ktap
+import run as runner
+from machine import BUILD, ROOT
+from report import Result
+
+SLOW = {"debug": 4}  # how much more time a program may take on this kernel
+
+
+@dataclass
+class GuestTest:
+    name: str
+    description: str
+    kernels: list[str] = field(default_factory=lambda: ["series"])
+    scenario: str = "default"
+    program: str = ""
+    args: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    selftests: str = ""
+    timeout: int = 60
+    keep_going: bool = False
+    tap: bool = True
+    needs: str = ""
+    expect: str = "pass"  # canaries: the word that the run must get
+
+    @classmethod
+    def load(cls, file: Path) -> "GuestTest":
+        return cls(name=file.stem, **tomllib.loads(file.read_text()))
+
+    @classmethod
+    def load_all(cls, directory: Path) -> list["GuestTest"]:
+        return [cls.load(file) for file in sorted(directory.glob("*.toml"))]
+
+    def run(self, kernel: str) -> list[Result]:
+        """Boot, run, and return one result for each test that the program planned or reported."""
+        label = f"{self.name}@{kernel}"
+        if self.needs and not (BUILD / "linux" / self.needs).exists():
+            return [Result(label, "skip", f"the series has no {self.needs} yet")]
+        program, args, files = self.program, self.args, list(self.files)
+        if self.selftests:
+            directory, programs = build_selftests(self.selftests, kernel)
+            program, args = "lab/guest/selftests.sh", [f"/lab/{directory.name}", *programs]
+            files.append(str(directory))
+        path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
+                                            [str(ROOT / file) for file in files])
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1), False,
+                         [] if self.keep_going else ["panic_on_warn=1"])
+        verdict, results = runner.run(job, copied, quiet=True)
+        return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
+                            os.path.relpath(results))
+
+    def results(self, label: str, verdict: "runner.judge.Verdict", output: str, where: str) -> list[Result]:
+        tests = [Result(f"{label}: {test.name}", test.word, test.detail) for test in ktap.parse(output)] \
+            if self.tap else []
+        if verdict.word not in ("pass", "fail"):
+            return [*tests, Result(label, verdict.word, f"{verdict.detail} ({where})")]
+        red = any(result.word not in ("pass", "skip") for result in tests)
+        if verdict.word == "fail" and not red:
+            tests.append(Result(label, "fail", f"{verdict.detail} ({where})"))
+        elif self.tap and not any(ktap.planned(output)):
+            tests.append(Result(label, "missing", f"the program printed no test plan ({where})"))
+        elif not self.tap:
+            tests.append(Result(label, "pass"))
+        return tests
+
+
+def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
+    """Build the kselftests of one directory as static programs; returns where they are and what to run."""
+    objects = runner.kernel_directory(kernel)
+    installed = BUILD / f"selftests/{name}"
+    log = BUILD / f"log/selftests-{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        subprocess.run(["make", "-C", BUILD / "linux", f"O={objects}", "headers"], check=True, stdout=out, stderr=out)
+        make = ["make", "-s", "-C", BUILD / f"linux/tools/testing/selftests/{name}",
+                f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
+        environment = {**os.environ, "LDFLAGS": "-static"}
+        (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)
+        subprocess.run([*make, "install", f"INSTALL_PATH={installed}"], check=True, stdout=out, stderr=out,
+                       env=environment)
+        listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
+                                 text=True, env=environment).stdout
+    return installed, [line.partition(":")[2] for line in listing.split() if ":" in line]

@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""Run tiers of tests; print a summary and, last, the line 'N passed, N failed, N skipped'.
+
+Without a tier it runs all of them. Exit 1 when anything is red: see lab/judge.py and
+docs/TESTING.md for the words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
+import tiers  # noqa: E402
+from report import AllowedSkips, Result, Tier, show, show_result, summary  # noqa: E402
+
+
+def run_tier(name: str, skips: AllowedSkips) -> Tier:
+    function, about = tiers.TIERS[name]
+    show(f"\n== {name}: {about}")
+    tier = Tier(name)
+    start = time.monotonic()
+    try:
+        for result in function():
+            tier.results.append(skips.judge(name, result))
+            show_result(tier.results[-1])
+    except subprocess.CalledProcessError as failed:
+        tier.results.append(Result(f"{failed.cmd[0]}", "fail", f"exited {failed.returncode}"))
+        show_result(tier.results[-1])
+    except Exception as error:  # a broken tier must not hide the others
+        traceback.print_exc()
+        tier.results.append(Result("the tier itself", "fail", str(error)))
+    tier.seconds = time.monotonic() - start
+    show(f"  {tier.count('pass')} passed, {len(tier.red)} failed, {tier.count('skip')} skipped in {tier.seconds:.0f} s")
+    return tier
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tier", nargs="*", metavar="tier",
+                        help=f"what to run: {', '.join(tiers.TIERS)} (default: all, in this order)")
+    chosen = parser.parse_args().tier or list(tiers.TIERS)
+    if unknown := set(chosen) - set(tiers.TIERS):
+        parser.error(f"no such tier: {', '.join(sorted(unknown))}")
+    started = time.monotonic()
+    skips = AllowedSkips(ROOT / "tests/allowed-skips.txt")
+    return summary([run_tier(name, skips) for name in chosen], started)
+
+
+sys.exit(main())

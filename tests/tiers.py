@@ -1,0 +1,113 @@
+"""The tiers of `make test`: each is a function that yields one Result a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import judge
+import ktap
+import labtests
+from guesttest import GuestTest
+from machine import BUILD, ROOT
+from report import Result
+
+LINUX = BUILD / "linux"
+
+
+def build(kernel: str) -> None:
+    subprocess.run([ROOT / "scripts/build-kernel", kernel], check=True, stdout=subprocess.DEVNULL)
+
+
+def logged(name: str, command: list[str | Path], **options) -> tuple[int, str]:
+    """Run a command; its exit status and output, which is kept in build/log."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                            **options)
+    output = result.stdout.decode(errors="replace")
+    (BUILD / "log").mkdir(parents=True, exist_ok=True)
+    (BUILD / f"log/{name}.log").write_text(output)
+    return result.returncode, output
+
+
+def from_ktap(name: str, status: int, output: str) -> Iterator[Result]:
+    """The tests in a program's report; and the program itself when that alone is red or says nothing."""
+    tests = ktap.parse(output)
+    yield from (Result(test.name, test.word, test.detail) for test in tests)
+    where = f"build/log/{name}.log"
+    if not any(ktap.planned(output)):
+        yield Result(name, "missing", f"no test plan in its output, exit {status} ({where})")
+    elif status and all(test.word in ("pass", "skip") for test in tests):
+        yield Result(name, "fail", f"exit {status}, though each test passed ({where})")
+
+
+def user() -> Iterator[Result]:
+    directory = "tools/testing/ioasid"
+    subprocess.run([ROOT / "scripts/deps", "kernel", "test"], check=True)
+    subprocess.run([ROOT / "scripts/prepare"], check=True)
+    if not (LINUX / directory).exists():
+        yield Result("user", "skip", f"the series has no {directory} yet")
+        return
+    status, output = logged("user", ["make", "-s", "-C", LINUX / directory, "run_tests",
+                                     f"OUTPUT={BUILD / 'user'}", f"CC={compiler()}"])
+    yield from from_ktap("user", status, output)
+
+
+def kunit() -> Iterator[Result]:
+    subprocess.run([ROOT / "scripts/deps", "kernel"], check=True)
+    subprocess.run([ROOT / "scripts/prepare"], check=True)
+    command = ["/usr/bin/python3", LINUX / "tools/testing/kunit/kunit.py", "run", "--raw_output=all",
+               f"--build_dir={BUILD / 'kunit'}", f"--kunitconfig={ROOT / 'lab/configs/kunit.kunitconfig'}",
+               f"--jobs={os.cpu_count()}", "--timeout=300", f"--make_options=CC={compiler()}"]
+    environment = {**os.environ, "KBUILD_BUILD_TIMESTAMP": "Mon Jan 1 00:00:00 UTC 2024",
+                   "CCACHE_BASEDIR": str(BUILD)}
+    status, output = logged("kunit", command, cwd=LINUX, env=environment)
+    yield from from_ktap("kunit", status, output)
+    benign = judge.known_benign(ROOT / "lab/known-benign.txt")
+    if splat := judge.first_splat(output, benign):
+        yield Result("kunit", "splat", splat)
+
+
+def qtest() -> Iterator[Result]:
+    script = ROOT / "scripts/test-qemu"
+    if not script.exists():
+        yield Result("qtest", "skip", "the repository has no scripts/test-qemu yet")
+        return
+    status, output = logged("qtest", [script])
+    yield from from_ktap("qtest", status, output)
+
+
+def guest(kernel: str = "series") -> Iterator[Result]:
+    subprocess.run([ROOT / "scripts/deps", "kernel", "guest", "test"], check=True)
+    build(kernel)
+    for test in GuestTest.load_all(ROOT / "lab/guest-tests"):
+        if kernel in test.kernels:
+            yield from test.run(kernel)
+
+
+def canary() -> Iterator[Result]:
+    """Each canary is a run that must get a certain red word."""
+    subprocess.run([ROOT / "scripts/deps", "kernel", "guest"], check=True)
+    for test in GuestTest.load_all(ROOT / "tests/canary"):
+        kernel = test.kernels[0]
+        build(kernel)
+        words = {result.word for result in test.run(kernel)} - {"pass"} or {"pass"}
+        detail = f"expected {test.expect}, got {', '.join(sorted(words))}"
+        yield Result(test.name, "pass" if words == {test.expect} else "fail", detail)
+
+
+def compiler() -> str:
+    return "ccache gcc" if shutil.which("ccache") else "gcc"
+
+
+TIERS = {
+    "lab": (labtests.run, "the lab itself: round trips, determinism, scripts (about a minute)"),
+    "user": (user, "the core in user space under ASan and UBSan, against a reference model"),
+    "kunit": (kunit, "KUnit on UML (first build: 3 minutes)"),
+    "qtest": (qtest, "the device models of QEMU"),
+    "guest": (guest, "kselftests, KUnit and the demo in a guest (first kernel build: 6 minutes)"),
+    "debug": (lambda: guest("debug"), "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
+    "canary": (canary, "runs that must turn red, each with the right word"),
+}
