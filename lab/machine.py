@@ -57,8 +57,11 @@ def command(scenario: Scenario, kernel: Path, initrd: Path, results: Path, accel
               "-smp", str(scenario.cpus), "-m", scenario.memory]
     for device in scenario.devices:
         words += ["-device", device]
-    serial = "mon:stdio,signal=off" if shell else "file:console.log"
-    words += ["-serial", serial, "-device", "virtio-serial-pci"]
+    if shell:
+        words += ["-chardev", "stdio,id=console,mux=on,signal=off", "-mon", "console"]
+    else:
+        words += ["-chardev", "file,id=console,path=console.log"]
+    words += ["-serial", "chardev:console", "-device", "virtio-serial-pci"]
     for number, name in enumerate(("output", "verdict"), 1):
         file = "output.log" if name == "output" else "verdict"
         words += ["-chardev", f"file,id={name},path={file}",
