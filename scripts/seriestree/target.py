@@ -46,7 +46,11 @@ class Target:
     def series_names(self) -> list[str]:
         file = self.patches / "series"
         lines = file.read_text().splitlines() if file.exists() else []
-        return [line for line in lines if line and not line.startswith("#")]
+        names = [line for line in lines if line and not line.startswith("#")]
+        for name in names:
+            if not (self.patches / name).exists():
+                raise Stop(f"{file.relative_to(ROOT)} names {name}, which does not exist")
+        return names
 
     def overlay_files(self) -> list[str]:
         """The overlay files there are: all that git tracks or would track below the overlay's roots."""
@@ -67,8 +71,6 @@ class Target:
         if stray:
             raise Stop(f"not in {self.patches.name}/series: {', '.join(sorted(stray))}")
         for name in names:
-            if not (self.patches / name).exists():
-                raise Stop(f"{self.patches}/series names {name}, which does not exist")
             patch = PatchFile.parse(self.patches / name)
             for path in patch.overlay:
                 if path in claimed:
