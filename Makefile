@@ -65,13 +65,16 @@ shell: kernel
 
 TIERS = lab user kunit qtest guest debug canary
 
-test:
+deps-test:
+	@scripts/deps kernel guest test
+
+test: deps-test
 	@tests/run.py
 
-$(TIERS:%=test-%):
+$(TIERS:%=test-%): deps-test
 	@tests/run.py $(@:test-%=%)
 
-loop:
+loop: deps-test
 	@scripts/loop $(TIER)
 
 series:
@@ -100,5 +103,5 @@ distclean:
 	@scripts/status qemu --clean
 	rm -rf $(or $(BUILD),build)
 
-.PHONY: help deps-guest prepare sync export status kernel run guest shell test $(TIERS:%=test-%) loop
+.PHONY: help deps-guest deps-test prepare sync export status kernel run guest shell test $(TIERS:%=test-%) loop
 .PHONY: series check-series lint again clean distclean
