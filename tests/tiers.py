@@ -54,7 +54,7 @@ def user() -> Iterator[Result]:
         yield Result("user", "skip", f"the series has no {directory} yet")
         return
     status, output = logged("user", ["make", "-s", "-C", LINUX / directory, "run_tests",
-                                     f"OUTPUT={BUILD / 'user'}", f"CC={compiler()}"])
+                                     f"O={BUILD / 'user'}", f"CC={compiler()}"])
     yield from from_ktap("user", status, output)
 
 
