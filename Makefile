@@ -66,7 +66,7 @@ shell: kernel
 TIERS = lab user kunit qtest guest debug canary
 
 deps-test:
-	@scripts/deps kernel guest test
+	@scripts/deps kernel guest test lint
 
 test: deps-test
 	@tests/run.py

@@ -219,6 +219,22 @@ TESTS: list[Callable[[Sandbox], None]] = [
     replaced_base, taken_over, series_is_deterministic]
 
 
+REAL = [
+    ("the series is stored as export would write it", ["scripts/export", "--check"]),
+    ("git am takes the series on a fresh tree, and makes the same tree", ["scripts/check-series", "--no-checkpatch"]),
+    ("the shell scripts are clean", ["scripts/lint", "--scripts-only"]),
+]
+
+
+def real() -> Iterator[Result]:
+    """The repository's own series, on the real source."""
+    subprocess.run([ROOT / "scripts/prepare"], check=True)
+    for name, command in REAL:
+        result = subprocess.run([ROOT / command[0], *command[1:]], capture_output=True, text=True)
+        output = (result.stdout + result.stderr).strip()
+        yield Result(name, "fail" if result.returncode else "pass", output if result.returncode else "")
+
+
 def run() -> Iterator[Result]:
     for test in TESTS:
         with tempfile.TemporaryDirectory() as directory:
@@ -229,3 +245,4 @@ def run() -> Iterator[Result]:
             except (AssertionError, OSError, subprocess.CalledProcessError) as failed:
                 traceback.print_exc()
                 yield Result(name, "fail", str(failed))
+    yield from real()
