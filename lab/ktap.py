@@ -77,7 +77,7 @@ def _result(level: _Level, match: re.Match[str], subtests: list[Test]) -> list[T
     else:
         skipped = note.upper().startswith("SKIP")
         word = "skip" if skipped else "fail" if match[1] else "pass"
-        detail = note[4:].strip() if skipped else "; ".join(level.notes[-3:]) if word == "fail" else ""
+        detail = note[4:].strip() if skipped else "; ".join(level.notes[-3:]) or note if word == "fail" else ""
         level.children.append(Test(name, word, detail))
     level.notes = []
     return []

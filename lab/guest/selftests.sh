@@ -14,7 +14,8 @@ number=0
 failed=0
 for program in "$@"; do
 	number=$((number + 1))
-	"./$program" 2>&1 | sed -u 's/^/  /'
+	# Line by line, so that a program that hangs has said what it did
+	"./$program" 2>&1 | while IFS= read -r line; do printf '  %s\n' "$line"; done
 	status=$?
 	case $status in
 	0) echo "ok $number $program" ;;
