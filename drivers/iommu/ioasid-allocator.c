@@ -14,7 +14,7 @@
  * 3. The first custom allocator can only be registered while no id is out, or
  *    numbers of two spaces would mix.
  * 4. Unregistering the last of a group while ids are out is a bug of the
- *    caller.  The ids live on, their numbers are lost to the allocator.
+ *    caller.  The ids live on, their numbers are not given back to it.
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
@@ -133,11 +133,13 @@ void ioasid_number_free(struct ioasid_entry *e)
 int ioasid_register_allocator(struct ioasid_allocator_ops *ops)
 {
 	struct ioasid_allocator_ops *other;
-	unsigned long flags;
+	unsigned long flags, index = 0;
 	int ret = 0;
 
 	xa_lock_irqsave(&ioasid_xa, flags);
-	if (list_empty(&ioasid_allocators) && !xa_empty(&ioasid_xa)) {
+	/* Not xa_empty(): there may be nodes without any id. */
+	if (list_empty(&ioasid_allocators) &&
+	    xa_find(&ioasid_xa, &index, ULONG_MAX, XA_PRESENT)) {
 		ret = -EAGAIN;
 		goto out;
 	}

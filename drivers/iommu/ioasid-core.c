@@ -12,8 +12,9 @@
  *    is not handed out again before the last user has let go.
  * 3. Freeing while there are users is legal, as guests and user space decide
  *    about it and are not trusted to know.
- * 4. Every id gets one FREE event, also one whose owner just puts it.
- * 5. Lookups, get and put take no lock and never sleep.
+ * 4. Every id gets exactly one FREE event, also one whose owner just puts it.
+ * 5. Lookups, get and put never sleep, and take no lock except for the put that
+ *    drops the last reference.
  */
 #include <linux/completion.h>
 #include <linux/export.h>
@@ -114,7 +115,7 @@ struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
 	if (*err)
 		return NULL;
 
-	/* Look after taking it: no reference once the owner has freed. */
+	/* Look after taking it: no reference once the owner's free was seen. */
 	smp_mb__after_atomic();
 	if (ioasid_entry_is_freed(e)) {
 		ioasid_entry_put(e);
@@ -152,6 +153,7 @@ static void ioasid_wake_waiters(const struct ioasid_entry *e)
 static void ioasid_entry_release(struct ioasid_entry *e)
 {
 	struct ioasid_set *set = e->set;
+	ioasid_t id = e->id;
 	unsigned long flags;
 	bool emit = false;
 
@@ -170,25 +172,33 @@ static void ioasid_entry_release(struct ioasid_entry *e)
 	if (emit)
 		ioasid_emit(e);
 
-	spin_lock_irqsave(&e->lock, flags);
 	WARN_ON_ONCE(e->uses || e->spids || !(e->flags & IOASID_FREE_SENT));
+	trace_gone(set->serial, id);
+	ioasid_number_free(e);
+	/* Before the pool, or more than its capacity could be charged. */
+	ioasid_cg_uncharge(e);
+	ioasid_set_del(set, e);
+
+	spin_lock_irqsave(&e->lock, flags);
 	ioasid_set_state(e, IOASID_STATE_GONE);
 	spin_unlock_irqrestore(&e->lock, flags);
-
-	trace_ioasid_gone(set, e->id);
-	ioasid_number_free(e);
-	ioasid_set_del(set, e);
 	ioasid_wake_waiters(e);
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
+	ioasid_set_tell_gone(set, id);
 	ioasid_set_put(set);
 }
 
 bool ioasid_entry_put(struct ioasid_entry *e)
 {
-	if (!refcount_dec_and_test(&e->refs))
-		return false;
-	ioasid_entry_release(e);
-	return true;
+	bool last;
+
+	/* An id without references is left out by ioasid_mm_replay(). */
+	rcu_read_lock();
+	last = refcount_dec_and_test(&e->refs);
+	if (last)
+		ioasid_entry_release(e);
+	rcu_read_unlock();
+	return last;
 }
 
 /* The caller has a reference besides the owner's. */
@@ -199,7 +209,7 @@ void ioasid_entry_free(struct ioasid_entry *e)
 
 	spin_lock_irqsave(&e->lock, flags);
 	if (!ioasid_entry_is_freed(e)) {
-		trace_ioasid_free(e->set, e->id, refcount_read(&e->refs) - 1);
+		trace_free(e->set->serial, e->id, refcount_read(&e->refs) - 1);
 		ioasid_set_state(e, IOASID_STATE_FREE_PENDING);
 		/* Else who emits an event of it now emits FREE as well. */
 		emit = ioasid_emit_begin(e);
@@ -219,13 +229,15 @@ void ioasid_entry_free(struct ioasid_entry *e)
  * @private: private data, for ioasid_find(), may be NULL
  * @id: where to put the number
  *
- * The number is the lowest free one.  It is never 0, nor one that is reserved
- * for in-kernel DMA, nor above %IOASID_MAX.  The caller owns the id and its
- * first reference, to be given back with ioasid_free().
+ * The number is the lowest free one.  The range is clamped to
+ * [%IOASID_ALLOC_BASE, %IOASID_MAX].  The caller owns the id and its first
+ * reference, to be given back with ioasid_free().
  *
  * Context: Process context, may sleep; ALLOC notifiers run in it.
  * Return: 0; -ENOSPC when the range, the quota of the set or the capacity is
- * exhausted; -ENOMEM; -EINVAL for @max below @min or a set that was freed.
+ * exhausted; -EBUSY when the cgroup of the task, or one above it, is at its
+ * limit; -ENOMEM; -EINVAL for no @set, @max below @min or a set
+ * that was freed.
  */
 int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		   void *private, ioasid_t *id)
@@ -260,16 +272,20 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 	/* The owner's and one to emit with */
 	refcount_set(&e->refs, 2);
 
-	ret = ioasid_number_alloc(e, min, max);
+	ret = ioasid_cg_charge(e);
 	if (ret)
 		goto err_free;
+
+	ret = ioasid_number_alloc(e, min, max);
+	if (ret)
+		goto err_cg;
 
 	ret = ioasid_set_add(set, e);
 	if (ret)
 		goto err_number;
 
 	*id = e->id;
-	trace_ioasid_alloc(set, e->id);
+	trace_alloc(set->serial, e->id);
 	ioasid_emit(e);
 	ioasid_entry_put(e);
 	return 0;
@@ -277,6 +293,8 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 err_number:
 	/* It was never visible, so nobody has a reference. */
 	ioasid_number_free(e);
+err_cg:
+	ioasid_cg_uncharge(e);
 err_free:
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
 err_uncharge:
@@ -292,7 +310,7 @@ EXPORT_SYMBOL_GPL(__ioasid_alloc);
  * @max: highest number wanted, inclusive
  * @private: private data, for ioasid_find(), may be NULL
  *
- * __ioasid_alloc() for who does not need to know why it failed.
+ * __ioasid_alloc() for callers that do not need to know why it failed.
  *
  * Context: Process context, may sleep; ALLOC notifiers run in it.
  * Return: the number or %INVALID_IOASID.
@@ -316,12 +334,14 @@ EXPORT_SYMBOL_GPL(ioasid_alloc);
  * FREE event, the SPID leaves the namespace of the set, and the owner's
  * reference is dropped.  Calling it again changes nothing.
  *
- * When another CPU is delivering an event of the same id, it delivers FREE too,
- * possibly after this function has returned false.
+ * When an event of the same id is being delivered, by another CPU or by the
+ * handler that calls this, that delivery sends FREE too, possibly after this
+ * function has returned false.
  *
  * Context: Any context but NMI; notifiers run in it.
  * Return: true when the id is gone (or there was none); false when it has users
- * that have not let go yet, or is not of @set.
+ * that have not let go yet, is just being released by another CPU, or is not of
+ * @set.
  */
 bool ioasid_free(struct ioasid_set *set, ioasid_t id)
 {
@@ -422,7 +442,7 @@ EXPORT_SYMBOL_GPL(ioasid_get);
  * ioasid_get_if_owned - take a reference to an IOASID of the current process
  * @id: the id
  *
- * Context: Process context.
+ * Context: Process context, not a kernel thread; notifiers may run in it.
  * Return: 0; -ENOENT when there is no such id; -EINVAL when its set is not of
  * %IOASID_SET_TYPE_MM; -EPERM when it belongs to another mm; -EBUSY when it is
  * being freed.
@@ -505,8 +525,8 @@ void ioasid_entry_end_use(struct ioasid_entry *e)
  * @set: the set it must belong to, NULL: any
  * @id: the id
  *
- * For who binds a page table to the id or attaches a device to it.  The id is
- * ACTIVE until the last of those, and its SPID, is gone.
+ * For callers that bind a page table to the id or attach a device to it.  The id
+ * is ACTIVE until the last of those, and its SPID, is gone.
  *
  * Context: Any context but NMI.
  * Return: as ioasid_get(), -EBUSY also when it has 65535 uses.
@@ -560,7 +580,8 @@ EXPORT_SYMBOL_GPL(ioasid_unuse);
  *	    reference to it; must cope with data on its way out, as
  *	    refcount_inc_not_zero() does, and return false then.  May be NULL.
  *
- * Also finds the data of an id that is being freed.
+ * Also finds the data of an id that is being freed.  Without @getter the caller
+ * must know by other means that the data stays.
  *
  * Context: Any context but NMI.
  * Return: the data; NULL when there is none or @getter refused;
@@ -645,8 +666,9 @@ EXPORT_SYMBOL_GPL(ioasid_attach_data);
  * ioasid_detach_data - take the private data off an IOASID
  * @id: the id
  *
- * When there was data, waits until nobody who found it still looks at it, so
- * that the caller can free it.
+ * When there was data, waits for getters and notifiers that look at it, so that
+ * the caller can drop its reference to it.  A caller of ioasid_find() without
+ * getter is not waited for.
  *
  * Context: Process context, may sleep.
  * Return: 0, also when it had no data; -ENOENT when there is no such id.
@@ -676,6 +698,7 @@ EXPORT_SYMBOL_GPL(ioasid_detach_data);
 static int __init ioasid_init(void)
 {
 	ioasid_cache = KMEM_CACHE(ioasid_entry, SLAB_HWCACHE_ALIGN | SLAB_PANIC);
+	ioasid_pool_init();
 	ioasid_debugfs_init();
 	return 0;
 }

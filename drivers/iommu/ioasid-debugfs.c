@@ -76,8 +76,8 @@ static void ioasid_show_pool(struct seq_file *m)
 
 static void ioasid_show_set(struct seq_file *m, struct ioasid_set *set)
 {
-	seq_printf(m, "set %p type %s quota %u used %u pending %d owner %s\n",
-		   set, set->type == IOASID_SET_TYPE_MM ? "mm" : "null",
+	seq_printf(m, "set %u type %s quota %u used %u pending %d owner %s\n",
+		   set->serial, set->type == IOASID_SET_TYPE_MM ? "mm" : "null",
 		   READ_ONCE(set->quota), READ_ONCE(set->nr),
 		   atomic_read(&set->pending), set->comm);
 }
@@ -85,6 +85,7 @@ static void ioasid_show_set(struct seq_file *m, struct ioasid_set *set)
 static void ioasid_show_id(struct seq_file *m, struct ioasid_entry *e)
 {
 	ioasid_t spid = INVALID_IOASID;
+	struct ioasid_spid *s;
 	unsigned long flags;
 	unsigned int refs;
 	u8 state;
@@ -92,11 +93,12 @@ static void ioasid_show_id(struct seq_file *m, struct ioasid_entry *e)
 	spin_lock_irqsave(&e->lock, flags);
 	state = e->state;
 	refs = refcount_read(&e->refs);
-	if (e->spids && !e->spids->detached)
-		spid = e->spids->spid;
+	s = ioasid_spid_current(e);
+	if (s)
+		spid = s->spid;
 	spin_unlock_irqrestore(&e->lock, flags);
 
-	seq_printf(m, "id %u set %p state %s refs %u", e->id, e->set,
+	seq_printf(m, "id %u set %u state %s refs %u", e->id, e->set->serial,
 		   ioasid_state_names[state], refs);
 	if (spid != INVALID_IOASID)
 		seq_printf(m, " spid %u", spid);

@@ -74,6 +74,7 @@ bool ioasid_emit_begin(struct ioasid_entry *e)
 	return true;
 }
 
+/* Under RCU, for the private data: ioasid_detach_data() */
 static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
 			ioasid_t spid)
 {
@@ -85,16 +86,13 @@ static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
 	int ret;
 
 	if (event == IOASID_NOTIFY_BIND)
-		trace_ioasid_bind(e->set, e->id, spid);
+		trace_bind(e->set->serial, e->id, spid);
 	else if (event == IOASID_NOTIFY_UNBIND)
-		trace_ioasid_unbind(e->set, e->id, spid);
+		trace_unbind(e->set->serial, e->id, spid);
 
-	/* For ioasid_detach_data() and ioasid_mm_replay() */
-	rcu_read_lock();
 	args.pdata = rcu_dereference(e->private);
 	ret = atomic_notifier_call_chain(&e->set->chain, event, &args);
 	ret |= atomic_notifier_call_chain(&ioasid_chain, event, &args);
-	rcu_read_unlock();
 	WARN_ONCE(ret & NOTIFY_STOP_MASK,
 		  "IOASID notifiers cannot stop an event, others missed it\n");
 }
@@ -109,6 +107,11 @@ void ioasid_emit(struct ioasid_entry *e)
 	struct ioasid_spid *s;
 	unsigned long flags;
 
+	/*
+	 * Also covers the time between the decision to send FREE and sending
+	 * it, for ioasid_mm_replay().
+	 */
+	rcu_read_lock();
 	spin_lock_irqsave(&e->lock, flags);
 	for (;;) {
 		enum ioasid_notify_event event;
@@ -151,6 +154,7 @@ void ioasid_emit(struct ioasid_entry *e)
 	}
 	e->flags &= ~IOASID_EMITTING;
 	spin_unlock_irqrestore(&e->lock, flags);
+	rcu_read_unlock();
 
 	if (drop_owner)
 		ioasid_entry_put(e);
@@ -469,7 +473,8 @@ EXPORT_SYMBOL_GPL(ioasid_register_notifier_mm);
  * @mm: as registered
  * @nb: as registered
  *
- * When it returns @nb is not running and will not be called again.
+ * Not before ioasid_register_notifier_mm() has returned.  When it returns @nb is
+ * not running and will not be called again.
  *
  * Context: Process context, may sleep.
  */

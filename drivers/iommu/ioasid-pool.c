@@ -39,6 +39,38 @@ static void ioasid_pool_check(void)
 		  ioasid_pool.capacity, sum);
 }
 
+/*
+ * What is promised to the kernel is off limits to tasks, so the misc controller
+ * gets the rest as its capacity.  0 would mean "no such resource" to it; it may
+ * have 1 too many then, as nobody gets to a charge when nothing is left here.
+ */
+static void ioasid_pool_tell_cg(void)
+{
+	lockdep_assert_held(&ioasid_pool_lock);
+	ioasid_cg_set_capacity(max(ioasid_pool.capacity -
+				   ioasid_pool.taken[IOASID_POOL_QUOTA] -
+				   ioasid_pool.taken[IOASID_POOL_RESERVED],
+				   1U));
+}
+
+/* The misc controller refuses every charge before this. */
+void __init ioasid_pool_init(void)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	ioasid_pool_tell_cg();
+	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+}
+
+/* Ids of sets without quota stay within what misc has. */
+static void ioasid_pool_changed(enum ioasid_pool_user user)
+{
+	ioasid_pool_check();
+	if (user != IOASID_POOL_SHARED)
+		ioasid_pool_tell_cg();
+}
+
 static int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
 {
 	lockdep_assert_held(&ioasid_pool_lock);
@@ -46,7 +78,7 @@ static int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
 		return -ENOSPC;
 	ioasid_pool.left -= nr;
 	ioasid_pool.taken[user] += nr;
-	ioasid_pool_check();
+	ioasid_pool_changed(user);
 	return 0;
 }
 
@@ -70,8 +102,8 @@ void ioasid_pool_give(enum ioasid_pool_user user, u32 nr)
 	if (!WARN_ON_ONCE(nr > ioasid_pool.taken[user])) {
 		ioasid_pool.taken[user] -= nr;
 		ioasid_pool.left += nr;
+		ioasid_pool_changed(user);
 	}
-	ioasid_pool_check();
 	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
 }
 
@@ -96,6 +128,7 @@ void ioasid_pool_swap(struct ioasid_pool_state *state)
 	spin_lock_irqsave(&ioasid_pool_lock, flags);
 	swap(ioasid_pool, *state);
 	ioasid_pool_check();
+	ioasid_pool_tell_cg();
 	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_swap);
@@ -125,6 +158,7 @@ void ioasid_install_capacity(u32 total)
 		if (lower <= ioasid_pool.left) {
 			ioasid_pool.capacity -= lower;
 			ioasid_pool.left -= lower;
+			ioasid_pool_tell_cg();
 		} else {
 			out = capacity - ioasid_pool.left;
 		}
@@ -142,7 +176,8 @@ EXPORT_SYMBOL_GPL(ioasid_install_capacity);
  * ioasid_get_capacity - how many ids there may be in the system
  *
  * Context: Any context but NMI.
- * Return: the number of ids that can be allocated, those in use included.
+ * Return: the number of ids that can be allocated, those in use or reserved
+ * included.
  */
 u32 ioasid_get_capacity(void)
 {
@@ -200,9 +235,9 @@ int ioasid_cancel_capacity(u32 nr)
 	if (nr <= ioasid_pool.taken[IOASID_POOL_RESERVED]) {
 		ioasid_pool.taken[IOASID_POOL_RESERVED] -= nr;
 		ioasid_pool.left += nr;
+		ioasid_pool_changed(IOASID_POOL_RESERVED);
 		ret = 0;
 	}
-	ioasid_pool_check();
 	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
 	return ret;
 }

@@ -5,6 +5,7 @@
  *	ioasid-core.c		an id: allocation, references, states, data
  *	ioasid-set.c		sets of ids
  *	ioasid-pool.c		capacity: how many ids there may be at all
+ *	ioasid-cgroup.c		charges ids to the cgroup of the task
  *	ioasid-spid.c		private ids of a set
  *	ioasid-notifier.c	subscribers and the delivery of events
  *	ioasid-allocator.c	the number space and custom allocators
@@ -14,7 +15,8 @@
  * @id an ioasid_t.  "pasid" names the 20-bit value on the bus, "ioasid" the
  * number that software manages; they have the same value.
  *
- * Locks, all usable in any context but NMI and none held while a notifier runs:
+ * Locks, all usable in any context but NMI and none held while a notifier runs
+ * (rcu_read_lock() is):
  *
  *	e->lock			state of one id, its uses, its SPID, its pending
  *				events
@@ -22,6 +24,7 @@
  *	set->spids xa_lock	the SPIDs of a set
  *	ioasid_xa xa_lock	all ids, the list of custom allocators
  *	pool lock		capacity
+ *	ioasid_waiters_lock	who waits in ioasid_free_sync()
  *	ioasid_sets_lock	mutex: the list of sets, the subscribers by mm
  *
  * Order: ioasid_sets_lock > everything; e->lock > set->spids xa_lock;
@@ -89,9 +92,11 @@ struct ioasid_spid {
  * @state: enum ioasid_state, written under @lock, read without
  * @flags: IOASID_EMITTING etc., under @lock
  * @uses: SPID, page table and devices, under @lock
- * @refs: references; the owner's, one for each use but the SPID, others'
+ * @refs: references: the owner's, those of ioasid_get(), one for each use but
+ *	  the SPID
  * @lock: protects @state, @flags, @uses and @spids
  * @spids: queue of SPID attachments
+ * @cg: the cgroup that the id is charged to, a reference is held; or NULL
  * @node: in the set's list, under the set's lock
  * @rcu: for freeing; the entry has left the list by then
  *
@@ -108,6 +113,9 @@ struct ioasid_entry {
 	/* state, flags, uses, spids */
 	spinlock_t lock;
 	struct ioasid_spid *spids;
+#ifdef CONFIG_CGROUP_MISC
+	struct misc_cg *cg;
+#endif
 	union {
 		struct list_head node;
 		struct rcu_head rcu;
@@ -117,6 +125,7 @@ struct ioasid_entry {
 /**
  * struct ioasid_set - a group of ids with one owner
  * @refs: the creator's and one for each id
+ * @serial: number of the set since boot, to name it in debugfs and traces
  * @type: what @token is
  * @token: the owner
  * @gfp: for what is allocated on behalf of the owner
@@ -128,6 +137,7 @@ struct ioasid_entry {
  * @dying: no new ids
  * @pending: ids in %IOASID_STATE_FREE_PENDING
  * @spids: SPID -> entry
+ * @watch: is told when ids are gone, RCU
  * @chain: subscribers of this set
  * @sets: in the list of all sets, under ioasid_sets_lock
  * @rwork: frees the set, in process context as mmdrop() may not be called
@@ -135,6 +145,7 @@ struct ioasid_entry {
  */
 struct ioasid_set {
 	refcount_t refs;
+	u32 serial;
 	enum ioasid_set_type type;
 	void *token;
 	gfp_t gfp;
@@ -147,6 +158,7 @@ struct ioasid_set {
 	bool dying;
 	atomic_t pending;
 	struct xarray spids;
+	struct ioasid_set_watch __rcu *watch;
 	struct atomic_notifier_head chain;
 	struct list_head sets;
 	struct rcu_work rwork;
@@ -173,6 +185,7 @@ int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e);
 void ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
 struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
 				     struct ioasid_entry *prev);
+void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
 
 /**
  * enum ioasid_pool_user - who took ids from the pool
@@ -203,10 +216,31 @@ struct ioasid_pool_state {
 };
 
 /* ioasid-pool.c */
+void ioasid_pool_init(void);
 int ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
 void ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
 void ioasid_pool_read(struct ioasid_pool_state *state);
 void ioasid_pool_swap(struct ioasid_pool_state *state);
+
+/* ioasid-cgroup.c */
+#ifdef CONFIG_CGROUP_MISC
+int ioasid_cg_charge(struct ioasid_entry *e);
+void ioasid_cg_uncharge(struct ioasid_entry *e);
+void ioasid_cg_set_capacity(u32 capacity);
+#else
+static inline int ioasid_cg_charge(struct ioasid_entry *e)
+{
+	return 0;
+}
+
+static inline void ioasid_cg_uncharge(struct ioasid_entry *e)
+{
+}
+
+static inline void ioasid_cg_set_capacity(u32 capacity)
+{
+}
+#endif
 
 /* ioasid-notifier.c */
 bool ioasid_emit_begin(struct ioasid_entry *e);
@@ -216,6 +250,7 @@ void ioasid_notifier_del_set(struct ioasid_set *set);
 bool ioasid_queue_rcu_work(struct rcu_work *rwork);
 
 /* ioasid-spid.c */
+struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e);
 void ioasid_spid_pop(struct ioasid_entry *e);
 
 /* ioasid-allocator.c */

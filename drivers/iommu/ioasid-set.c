@@ -16,21 +16,29 @@
 
 #include "ioasid-private.h"
 
-/* Protects ioasid_sets and, in ioasid-notifier.c, the subscribers by mm. */
+/*
+ * Protects ioasid_sets, ioasid_set_serial and, in ioasid-notifier.c, the
+ * subscribers by mm.
+ */
 DEFINE_MUTEX(ioasid_sets_lock);
 LIST_HEAD(ioasid_sets);
+static u32 ioasid_set_serial;
 
 static void ioasid_set_release_work(struct work_struct *work)
 {
 	struct ioasid_set *set = container_of(to_rcu_work(work),
 					      struct ioasid_set, rwork);
+	unsigned long spid = 0;
 
 	mutex_lock(&ioasid_sets_lock);
 	list_del(&set->sets);
 	ioasid_notifier_del_set(set);
 	mutex_unlock(&ioasid_sets_lock);
 
-	WARN_ON_ONCE(!xa_empty(&set->spids) || !list_empty(&set->ids));
+	WARN_ON_ONCE(xa_find(&set->spids, &spid, ULONG_MAX, XA_PRESENT) ||
+		     !list_empty(&set->ids));
+	/* An insertion that ran out of memory may have left empty nodes. */
+	xa_destroy(&set->spids);
 	if (set->type == IOASID_SET_TYPE_MM)
 		mmdrop(set->token);
 	kfree(set);
@@ -90,8 +98,10 @@ struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 
 	mutex_lock(&ioasid_sets_lock);
 	ret = ioasid_notifier_add_set(set);
-	if (!ret)
+	if (!ret) {
+		set->serial = ++ioasid_set_serial;
 		list_add_tail(&set->sets, &ioasid_sets);
+	}
 	mutex_unlock(&ioasid_sets_lock);
 	if (ret)
 		goto err_give;
@@ -132,6 +142,8 @@ bool ioasid_set_tryget(struct ioasid_set *set)
  * ioasid_set_put - drop a reference to a set
  * @set: the set
  *
+ * With the last one the quota returns at once; the memory is freed later.
+ *
  * Context: Any context but NMI.
  */
 void ioasid_set_put(struct ioasid_set *set)
@@ -167,8 +179,10 @@ void ioasid_set_free(struct ioasid_set *set)
 EXPORT_SYMBOL_GPL(ioasid_set_free);
 
 /**
- * ioasid_set_is_empty - does the set have no id, not even one being freed?
+ * ioasid_set_is_empty - check whether a set has no ids
  * @set: the set
+ *
+ * Ids being allocated and ids being freed count.
  *
  * Context: Any context but NMI.
  * Return: true when it had none at the time of the call.
@@ -188,7 +202,7 @@ EXPORT_SYMBOL_GPL(ioasid_set_is_empty);
  *
  * Context: Process context, may sleep.
  * Return: 0; -EINVAL for a @quota of 0 or below the number of ids that the set
- * has, or for a set without quota; -ENOSPC when not enough is left.
+ * has, those being freed included, or for a set without quota; -ENOSPC when not enough is left.
  */
 int ioasid_adjust_set(struct ioasid_set *set, u32 quota)
 {
@@ -271,7 +285,7 @@ void ioasid_set_uncharge(struct ioasid_set *set)
 
 /*
  * From here on the id can be found.  It gets its state under the set's lock, so
- * that who walks the set to free everything does not meet a half-made one.
+ * that a walk of the set that frees everything does not meet a half-made one.
  * Returns 0, or -EINVAL when the set was freed since ioasid_set_charge().
  */
 int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e)
@@ -338,8 +352,8 @@ struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
  *	walk.  Ids being freed are left out.
  * @data: for @fn
  *
- * A reference is held to the id while @fn runs, so an ioasid_free() in it does
- * not see it go.  Ids allocated or freed during the walk may be left out.
+ * A reference is held to the id while @fn runs, so an ioasid_free() in it
+ * returns false.  Ids allocated or freed during the walk may be left out.
  *
  * Context: Process context, may sleep.
  * Return: what @fn returned last, 0 for an empty set.
@@ -381,3 +395,32 @@ void ioasid_free_all_in_set(struct ioasid_set *set)
 	}
 }
 EXPORT_SYMBOL_GPL(ioasid_free_all_in_set);
+
+/**
+ * ioasid_set_watch_gone - be told when ids of a set are gone
+ * @set: the set
+ * @watch: who is told, NULL: nobody any more
+ *
+ * For the owner, who frees ids that others may still use and wants to know when
+ * those have let go.  A set has one watch.  Who takes it away waits for an RCU
+ * grace period before freeing it.
+ *
+ * Context: Any context but NMI.
+ */
+void ioasid_set_watch_gone(struct ioasid_set *set,
+			   struct ioasid_set_watch *watch)
+{
+	rcu_assign_pointer(set->watch, watch);
+}
+EXPORT_SYMBOL_GPL(ioasid_set_watch_gone);
+
+void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id)
+{
+	struct ioasid_set_watch *watch;
+
+	rcu_read_lock();
+	watch = rcu_dereference(set->watch);
+	if (watch)
+		watch->gone(watch, id);
+	rcu_read_unlock();
+}

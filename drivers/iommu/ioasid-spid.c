@@ -8,8 +8,9 @@
  *
  * A slot of set->spids is reserved before e->lock is taken, as that may sleep.
  * It is filled, and emptied, under e->lock together with e->spids, so that the
- * namespace and the entry always agree.  An SPID stays in the namespace while
- * subscribers hear of UNBIND or FREE, so that they can look it up.
+ * namespace and the entry always agree.  An SPID stays in the namespace until
+ * all subscribers had UNBIND or FREE, so that it does not name another id
+ * before.  While they hear of UNBIND it can be looked up.
  */
 #include <linux/export.h>
 #include <linux/rcupdate.h>
@@ -18,7 +19,7 @@
 #include "ioasid-private.h"
 
 /* Under e->lock: what the id is called now, NULL when it has no SPID */
-static struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e)
+struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e)
 {
 	struct ioasid_spid *s = e->spids;
 
@@ -77,7 +78,7 @@ static int ioasid_spid_name(struct ioasid_entry *e, struct ioasid_spid *s)
  * Context: Process context, may sleep; notifiers run in it.
  * Return: 0; -EINVAL for %INVALID_IOASID; -ENOENT when there is no such id;
  * -EEXIST when the id has an SPID, or @spid names an id of the set, also while
- * its UNBIND is being delivered; -EBUSY when the id is being freed; -ENOMEM.
+ * its UNBIND or FREE is being delivered; -EBUSY when the id is being freed; -ENOMEM.
  */
 int ioasid_attach_spid(ioasid_t id, ioasid_t spid)
 {

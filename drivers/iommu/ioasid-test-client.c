@@ -27,8 +27,9 @@
  * result	what the last alloc, find, free or put that succeeded returned
  * log		one line an event, oldest first; reading empties it
  *
- * Names have up to 15 characters and are not numbers.  References are the writer's business, as
- * they are for a driver; all else is undone when the module is removed.
+ * Names have up to 15 characters and are not numbers.  References are the
+ * writer's business, as they are for a driver; all else is undone when the
+ * module is removed.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>

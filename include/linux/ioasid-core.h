@@ -41,8 +41,8 @@ enum ioasid_set_type {
 /**
  * enum ioasid_notify_event - events of an IOASID
  * @IOASID_NOTIFY_ALLOC: the id was allocated and can be found
- * @IOASID_NOTIFY_FREE: the id is being freed: clear what you hold for it, then
- *			drop your references.  Comes once for every id and
+ * @IOASID_NOTIFY_FREE: the id is being freed: stop using it, then drop all
+ *			references to it, here or from ioasid_queue_work().  Comes once for every id and
  *			implies @IOASID_NOTIFY_UNBIND.
  * @IOASID_NOTIFY_BIND: an SPID was attached
  * @IOASID_NOTIFY_UNBIND: the SPID was detached
@@ -56,7 +56,7 @@ enum ioasid_notify_event {
 
 /**
  * enum ioasid_notifier_prio - order of the subscribers within one chain
- * @IOASID_PRIO_LAST: who only watches
+ * @IOASID_PRIO_LAST: subscribers that only watch
  * @IOASID_PRIO_DEVICE: drivers of devices
  * @IOASID_PRIO_IOMMU: IOMMU drivers
  * @IOASID_PRIO_CPU: PASID translation tables of virtual CPUs, told first so
@@ -74,7 +74,8 @@ enum ioasid_notifier_prio {
  * @id: the IOASID
  * @spid: its SPID, %INVALID_IOASID when it has none
  * @set: the set that owns the id
- * @pdata: private data of the id.  Its type is known to the owner of @set only.
+ * @pdata: private data of the id, under RCU.  Only the owner of @set knows its
+ *	   type.
  */
 struct ioasid_nb_args {
 	ioasid_t id;
@@ -83,14 +84,25 @@ struct ioasid_nb_args {
 	void *pdata;
 };
 
+/**
+ * struct ioasid_set_watch - who wants to know when ids of a set are gone
+ * @gone: called with the watch and the id once its number can be handed out
+ *	  again and nothing is charged for it any more.  It may have been handed
+ *	  out again by then.  Called under RCU in any context but NMI.
+ */
+struct ioasid_set_watch {
+	void (*gone)(struct ioasid_set_watch *watch, ioasid_t id);
+};
+
 typedef ioasid_t (*ioasid_alloc_fn_t)(ioasid_t min, ioasid_t max, void *data);
 typedef void (*ioasid_free_fn_t)(ioasid_t ioasid, void *data);
 
 /**
  * struct ioasid_allocator_ops - a custom allocator
  * @alloc: returns an id in [min, max] or %INVALID_IOASID.  Called with
- *	   interrupts disabled, must not sleep.
- * @free: takes an id back.  Called with interrupts disabled, must not sleep.
+ *	   interrupts disabled and the lock of all ids held: must not sleep, nor
+ *	   allocate, free, get or put an id.
+ * @free: takes an id back.  Called as @alloc.
  * @list: the core's list of allocators
  * @pdata: handed to @alloc and @free
  */
@@ -118,6 +130,8 @@ int ioasid_adjust_set(struct ioasid_set *set, u32 quota);
 int ioasid_set_for_each_ioasid(struct ioasid_set *set,
 			       int (*fn)(ioasid_t id, void *data), void *data);
 void ioasid_free_all_in_set(struct ioasid_set *set);
+void ioasid_set_watch_gone(struct ioasid_set *set,
+			   struct ioasid_set_watch *watch);
 
 int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		   void *private, ioasid_t *id);
@@ -208,6 +222,11 @@ ioasid_set_for_each_ioasid(struct ioasid_set *set,
 }
 
 static inline void ioasid_free_all_in_set(struct ioasid_set *set)
+{
+}
+
+static inline void ioasid_set_watch_gone(struct ioasid_set *set,
+					 struct ioasid_set_watch *watch)
 {
 }
 
@@ -327,4 +346,14 @@ static inline void ioasid_unregister_allocator(struct ioasid_allocator_ops *ops)
 }
 
 #endif /* CONFIG_IOASID */
+
+#if defined(CONFIG_IOASID) && defined(CONFIG_CGROUP_MISC)
+u32 ioasid_current_charge(void);
+#else
+static inline u32 ioasid_current_charge(void)
+{
+	return 0;
+}
+#endif
+
 #endif /* __LINUX_IOASID_CORE_H */

@@ -8,40 +8,38 @@
 #include <linux/ioasid.h>
 #include <linux/tracepoint.h>
 
-struct ioasid_set;
-
 DECLARE_EVENT_CLASS(ioasid_id,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id),
+	TP_PROTO(u32 set, ioasid_t id),
 	TP_ARGS(set, id),
 	TP_STRUCT__entry(
-		__field(const void *, set)
+		__field(u32, set)
 		__field(u32, id)
 	),
 	TP_fast_assign(
 		__entry->set = set;
 		__entry->id = id;
 	),
-	TP_printk("set=%p id=%u", __entry->set, __entry->id)
+	TP_printk("set=%u id=%u", __entry->set, __entry->id)
 );
 
 /* The id can be found */
-DEFINE_EVENT(ioasid_id, ioasid_alloc,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id),
+DEFINE_EVENT(ioasid_id, alloc,
+	TP_PROTO(u32 set, ioasid_t id),
 	TP_ARGS(set, id)
 );
 
 /* Its number can be handed out again */
-DEFINE_EVENT(ioasid_id, ioasid_gone,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id),
+DEFINE_EVENT(ioasid_id, gone,
+	TP_PROTO(u32 set, ioasid_t id),
 	TP_ARGS(set, id)
 );
 
 /* The owner freed it; refs are the references at that time */
-TRACE_EVENT(ioasid_free,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id, u32 refs),
+TRACE_EVENT(free,
+	TP_PROTO(u32 set, ioasid_t id, u32 refs),
 	TP_ARGS(set, id, refs),
 	TP_STRUCT__entry(
-		__field(const void *, set)
+		__field(u32, set)
 		__field(u32, id)
 		__field(u32, refs)
 	),
@@ -50,15 +48,30 @@ TRACE_EVENT(ioasid_free,
 		__entry->id = id;
 		__entry->refs = refs;
 	),
-	TP_printk("set=%p id=%u refs=%u", __entry->set, __entry->id,
+	TP_printk("set=%u id=%u refs=%u", __entry->set, __entry->id,
 		  __entry->refs)
 );
 
+/* Refused: the task's cgroup, or one above it, is at its limit */
+TRACE_EVENT(charge_failed,
+	TP_PROTO(u32 set, u64 cgroup),
+	TP_ARGS(set, cgroup),
+	TP_STRUCT__entry(
+		__field(u32, set)
+		__field(u64, cgroup)
+	),
+	TP_fast_assign(
+		__entry->set = set;
+		__entry->cgroup = cgroup;
+	),
+	TP_printk("set=%u cgroup=%llu", __entry->set, __entry->cgroup)
+);
+
 DECLARE_EVENT_CLASS(ioasid_spid,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id, ioasid_t spid),
+	TP_PROTO(u32 set, ioasid_t id, ioasid_t spid),
 	TP_ARGS(set, id, spid),
 	TP_STRUCT__entry(
-		__field(const void *, set)
+		__field(u32, set)
 		__field(u32, id)
 		__field(u32, spid)
 	),
@@ -67,19 +80,19 @@ DECLARE_EVENT_CLASS(ioasid_spid,
 		__entry->id = id;
 		__entry->spid = spid;
 	),
-	TP_printk("set=%p id=%u spid=%u", __entry->set, __entry->id,
+	TP_printk("set=%u id=%u spid=%u", __entry->set, __entry->id,
 		  __entry->spid)
 );
 
 /* Subscribers are about to get BIND */
-DEFINE_EVENT(ioasid_spid, ioasid_bind,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id, ioasid_t spid),
+DEFINE_EVENT(ioasid_spid, bind,
+	TP_PROTO(u32 set, ioasid_t id, ioasid_t spid),
 	TP_ARGS(set, id, spid)
 );
 
 /* Subscribers are about to get UNBIND */
-DEFINE_EVENT(ioasid_spid, ioasid_unbind,
-	TP_PROTO(const struct ioasid_set *set, ioasid_t id, ioasid_t spid),
+DEFINE_EVENT(ioasid_spid, unbind,
+	TP_PROTO(u32 set, ioasid_t id, ioasid_t spid),
 	TP_ARGS(set, id, spid)
 );
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/ioasid: IOASIDs (PCI: PASIDs) for user space
+ *
+ * Documentation/userspace-api/ioasid.rst explains how it is used.
+ */
+#ifndef _UAPI_LINUX_IOASID_H
+#define _UAPI_LINUX_IOASID_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: General format of the ioctls of /dev/ioasid
+ *
+ * Every ioctl takes a pointer to its own struct, which begins with its size and
+ * with flags. A struct can grow: the caller sets size to the size that it was
+ * compiled with. What it does not give is taken as 0; what the kernel does not
+ * know must be 0. Members called out_* are written by the kernel, the others
+ * are left as they are. flags without a meaning must be 0.
+ *
+ * An ioctl returns 0, or -1 and in errno:
+ *
+ *  - ENOTTY: The kernel does not know the ioctl.
+ *  - E2BIG: The struct has a byte other than 0 where the kernel knows no member,
+ *    or is longer than a page.
+ *  - EOPNOTSUPP: A known member has a value that this kernel, or the hardware,
+ *    does not support: a flag, a type.
+ *  - EINVAL: A member has a supported value that makes no sense here, or size is
+ *    smaller than the first version of the struct.
+ *  - ENOENT: There is no such IOASID, or no such SPID, on this file.
+ *  - EBUSY: The IOASID is being freed, or the cgroup is at its limit.
+ *  - ENOSPC: No IOASID is left, in the range asked for or in the system.
+ *  - EEXIST: It is there already.
+ *  - ENOMEM, EFAULT: As everywhere.
+ *
+ * A program finds out what a kernel can do by trying it. There is no version to
+ * ask for.
+ */
+
+/* See Documentation/userspace-api/ioctl/ioctl-number.rst; 0x00 is not used. */
+#define IOASID_TYPE	'^'
+
+/**
+ * enum ioasid_type - what an IOASID is for
+ * @IOASID_TYPE_NONE: a number
+ * @IOASID_TYPE_IOVA: not supported yet: a page table that the kernel manages
+ * @IOASID_TYPE_SVA: not supported yet: the address space of the process
+ * @IOASID_TYPE_PGTABLE: not supported yet: a page table of the user
+ * @IOASID_TYPE_EPT: reserved: the page table of a KVM guest
+ * @IOASID_TYPE_PASID_TABLE: reserved: a table of PASIDs of the user
+ */
+enum ioasid_type {
+	IOASID_TYPE_NONE = 0,
+	IOASID_TYPE_IOVA = 1,
+	IOASID_TYPE_SVA = 2,
+	IOASID_TYPE_PGTABLE = 3,
+	IOASID_TYPE_EPT = 4,
+	IOASID_TYPE_PASID_TABLE = 5,
+};
+
+/**
+ * struct ioasid_get_info - ioctl(IOASID_GET_INFO)
+ * @size: sizeof(struct ioasid_get_info)
+ * @flags: must be 0
+ * @out_capacity: how many IOASIDs there can be in the system
+ * @out_min: lowest IOASID that ALLOC can return
+ * @out_max: highest IOASID that ALLOC can return
+ * @out_types: types that ALLOC supports, 1 << enum ioasid_type each
+ * @out_allocated: IOASIDs of this file, those being freed included
+ * @out_pending: of these, how many are being freed
+ * @out_charged: IOASIDs charged to the caller's cgroup and those below it; 0
+ *		 when the kernel has no misc controller
+ * @__reserved: must be 0
+ *
+ * Numbers change while others allocate and free: they are for people, and to
+ * size tables. Whether an IOASID can be had is only known by ALLOC.
+ */
+struct ioasid_get_info {
+	__u32 size;
+	__u32 flags;
+	__u32 out_capacity;
+	__u32 out_min;
+	__u32 out_max;
+	__u32 out_types;
+	__u32 out_allocated;
+	__u32 out_pending;
+	__u32 out_charged;
+	__u32 __reserved;
+};
+#define IOASID_GET_INFO		_IO(IOASID_TYPE, 0x01)
+
+/**
+ * struct ioasid_alloc - ioctl(IOASID_ALLOC)
+ * @size: sizeof(struct ioasid_alloc)
+ * @flags: must be 0
+ * @type: enum ioasid_type
+ * @min: lowest IOASID wanted
+ * @max: highest IOASID wanted
+ * @out_ioasid: the IOASID
+ *
+ * Allocates the lowest IOASID in the range that is free and charges it to the
+ * caller's cgroup. It can be used with this file only, by whoever has the file.
+ * It stays until it is freed or the file is closed for the last time.
+ */
+struct ioasid_alloc {
+	__u32 size;
+	__u32 flags;
+	__u32 type;
+	__u32 min;
+	__u32 max;
+	__u32 out_ioasid;
+};
+#define IOASID_ALLOC		_IO(IOASID_TYPE, 0x02)
+
+/**
+ * struct ioasid_free - ioctl(IOASID_FREE)
+ * @size: sizeof(struct ioasid_free)
+ * @flags: must be 0
+ * @ioasid: the IOASID
+ * @out_pending: 1 when the kernel still uses it, 0 when it is gone
+ *
+ * Takes the IOASID away from whoever uses it, a guest with its SPID included.
+ * When a user in the kernel needs time to let go, out_pending is 1: the IOASID
+ * stays charged and its number is not handed out again before an event of type
+ * IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY, another
+ * FREE too.
+ *
+ * The IOASID is freed also when out_pending cannot be written (EFAULT).
+ */
+struct ioasid_free {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 out_pending;
+};
+#define IOASID_FREE		_IO(IOASID_TYPE, 0x03)
+
+/**
+ * struct ioasid_set_spid - ioctl(IOASID_SET_SPID)
+ * @size: sizeof(struct ioasid_set_spid)
+ * @flags: must be 0
+ * @ioasid: the IOASID
+ * @spid: the number that the user, for instance a guest, knows it by; any but
+ *	  0xffffffff
+ *
+ * An IOASID has one SPID at most, and an SPID names one IOASID of the file at
+ * most (EEXIST). Two files can use the same SPIDs. Users in the kernel that
+ * translate, as the PASID table of a virtual CPU, are told.
+ */
+struct ioasid_set_spid {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 spid;
+};
+#define IOASID_SET_SPID		_IO(IOASID_TYPE, 0x04)
+
+/**
+ * struct ioasid_clear_spid - ioctl(IOASID_CLEAR_SPID)
+ * @size: sizeof(struct ioasid_clear_spid)
+ * @flags: must be 0
+ * @ioasid: the IOASID
+ * @__reserved: must be 0
+ *
+ * Takes the SPID off an IOASID, ENOENT when it has none.
+ */
+struct ioasid_clear_spid {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+#define IOASID_CLEAR_SPID	_IO(IOASID_TYPE, 0x05)
+
+/**
+ * struct ioasid_find_spid - ioctl(IOASID_FIND_SPID)
+ * @size: sizeof(struct ioasid_find_spid)
+ * @flags: must be 0
+ * @spid: the SPID
+ * @out_ioasid: the IOASID that has it
+ */
+struct ioasid_find_spid {
+	__u32 size;
+	__u32 flags;
+	__u32 spid;
+	__u32 out_ioasid;
+};
+#define IOASID_FIND_SPID	_IO(IOASID_TYPE, 0x06)
+
+/**
+ * enum ioasid_event_type - types of events
+ * @IOASID_EVENT_LOST: struct ioasid_event_lost
+ * @IOASID_EVENT_FREED: struct ioasid_event_freed
+ */
+enum ioasid_event_type {
+	IOASID_EVENT_LOST = 0,
+	IOASID_EVENT_FREED = 1,
+};
+
+/**
+ * struct ioasid_event - what every event begins with
+ * @size: size of the event, this header included
+ * @type: enum ioasid_event_type
+ * @flags: by type
+ *
+ * read() returns as many whole events as fit, at least one; EINVAL when the
+ * buffer is too small for the first. It waits for one, unless the file is
+ * O_NONBLOCK (EAGAIN). poll() says POLLIN when there is one. A program skips
+ * types that it does not know with the help of size, and ignores what a newer
+ * kernel puts behind the members it knows. Events are in the order in which
+ * things happened. Of several readers, each event goes to one.
+ */
+struct ioasid_event {
+	__u32 size;
+	__u32 type;
+	__u32 flags;
+};
+
+/**
+ * struct ioasid_event_lost - events were lost
+ * @header: type IOASID_EVENT_LOST, flags 0
+ * @count: how many
+ *
+ * The kernel keeps a limited number of events. Here, in the order of events,
+ * it had no room. FREE tells for a single IOASID: EBUSY when it is still being
+ * freed, ENOENT when it is gone.
+ */
+struct ioasid_event_lost {
+	struct ioasid_event header;
+	__u32 count;
+};
+
+/**
+ * struct ioasid_event_freed - an IOASID is gone
+ * @header: type IOASID_EVENT_FREED, flags 0
+ * @ioasid: the IOASID
+ *
+ * For an IOASID that FREE left pending, or that the kernel freed of itself. Its
+ * number may be allocated again by now.
+ */
+struct ioasid_event_freed {
+	struct ioasid_event header;
+	__u32 ioasid;
+};
+
+#endif /* _UAPI_LINUX_IOASID_H */

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IOASIDs and SPIDs of /dev/ioasid: ranges, errors, limits, and two files that
+ * do not see each other
+ */
+#include "../kselftest_harness.h"
+#include "ioasid_util.h"
+
+#define IOASID_LOWEST	2
+#define IOASID_HIGHEST	((1U << 20) - 1)
+
+FIXTURE(ids)
+{
+	int fd;
+	int other;
+};
+
+FIXTURE_SETUP(ids)
+{
+	self->fd = dev_open();
+	ASSERT_LE(0, self->fd);
+	self->other = dev_open();
+	ASSERT_LE(0, self->other);
+}
+
+FIXTURE_TEARDOWN(ids)
+{
+	close(self->fd);
+	close(self->other);
+}
+
+TEST_F(ids, info_tells_the_range)
+{
+	struct ioasid_get_info info;
+
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(IOASID_LOWEST, info.out_min);
+	EXPECT_EQ(IOASID_HIGHEST, info.out_max);
+	EXPECT_LT(0, info.out_capacity);
+	EXPECT_GE(IOASID_HIGHEST - IOASID_LOWEST + 1, info.out_capacity);
+	EXPECT_EQ(0, info.out_allocated);
+	EXPECT_EQ(0, info.out_pending);
+}
+
+TEST_F(ids, lowest_free_is_taken)
+{
+	uint32_t a, b, c, again;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &a));
+	ASSERT_EQ(0, cmd_alloc(self->fd, &b));
+	ASSERT_EQ(0, cmd_alloc(self->other, &c));
+	EXPECT_LE(IOASID_LOWEST, a);
+	EXPECT_LT(a, b);
+	EXPECT_LT(b, c);
+	ASSERT_EQ(0, cmd_free(self->fd, a));
+	ASSERT_EQ(0, cmd_alloc(self->other, &again));
+	EXPECT_EQ(a, again);
+}
+
+TEST_F(ids, range_is_inclusive)
+{
+	uint32_t id;
+
+	EXPECT_EQ(0, cmd_alloc_range(self->fd, 5000, 5001, &id));
+	EXPECT_EQ(5000, id);
+	EXPECT_EQ(0, cmd_alloc_range(self->fd, 5000, 5001, &id));
+	EXPECT_EQ(5001, id);
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, 5000, 5001, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->other, 5000, 5001, &id));
+	EXPECT_EQ(0, cmd_alloc_range(self->fd, IOASID_HIGHEST, UINT32_MAX,
+				     &id));
+	EXPECT_EQ(IOASID_HIGHEST, id);
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, IOASID_HIGHEST, UINT32_MAX,
+					  &id));
+	EXPECT_EQ(3, nr_allocated(self->fd));
+}
+
+TEST_F(ids, reserved_numbers_are_not_given)
+{
+	uint32_t id;
+
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, 0, 0, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, 0, 1, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, 1, 1, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, IOASID_HIGHEST + 1,
+					  UINT32_MAX, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc_range(self->fd, UINT32_MAX, UINT32_MAX,
+					  &id));
+	EXPECT_EQ(0, nr_allocated(self->fd));
+}
+
+TEST_F(ids, min_above_max_is_einval)
+{
+	uint32_t id;
+
+	EXPECT_EQ(EINVAL, cmd_alloc_range(self->fd, 1, 0, &id));
+	EXPECT_EQ(EINVAL, cmd_alloc_range(self->fd, UINT32_MAX, 0, &id));
+	EXPECT_EQ(EINVAL, cmd_alloc_range(self->fd, 101, 100, &id));
+}
+
+TEST_F(ids, unknown_ids_are_enoent)
+{
+	static const uint32_t unknown[] = {
+		0, 1, IOASID_HIGHEST, IOASID_HIGHEST + 1, 1U << 31, UINT32_MAX
+	};
+	unsigned int i;
+	uint32_t id;
+
+	for (i = 0; i < sizeof(unknown) / sizeof(*unknown); i++) {
+		EXPECT_EQ(ENOENT, cmd_free(self->fd, unknown[i]));
+		EXPECT_EQ(ENOENT, cmd_set_spid(self->fd, unknown[i], 1));
+		EXPECT_EQ(ENOENT, cmd_clear_spid(self->fd, unknown[i]));
+		EXPECT_EQ(ENOENT, cmd_find_spid(self->fd, unknown[i], &id));
+	}
+	/* Freed ones are unknown */
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id));
+	ASSERT_EQ(0, cmd_free(self->fd, id));
+	EXPECT_EQ(ENOENT, cmd_free(self->fd, id));
+	EXPECT_EQ(ENOENT, cmd_set_spid(self->fd, id, 1));
+	EXPECT_EQ(ENOENT, cmd_clear_spid(self->fd, id));
+}
+
+TEST_F(ids, other_files_ids_are_enoent)
+{
+	uint32_t id, found;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id));
+	ASSERT_EQ(0, cmd_set_spid(self->fd, id, 10));
+	EXPECT_EQ(ENOENT, cmd_free(self->other, id));
+	EXPECT_EQ(ENOENT, cmd_set_spid(self->other, id, 11));
+	EXPECT_EQ(ENOENT, cmd_clear_spid(self->other, id));
+	EXPECT_EQ(ENOENT, cmd_find_spid(self->other, 10, &found));
+	EXPECT_EQ(0, nr_allocated(self->other));
+	EXPECT_EQ(1, nr_allocated(self->fd));
+	EXPECT_EQ(0, cmd_find_spid(self->fd, 10, &found));
+	EXPECT_EQ(id, found);
+}
+
+TEST_F(ids, closing_one_file_leaves_the_other)
+{
+	uint32_t a, b, id;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &a));
+	ASSERT_EQ(0, cmd_alloc(self->other, &b));
+	ASSERT_EQ(0, cmd_set_spid(self->other, b, 1));
+	close(self->fd);
+	EXPECT_EQ(0, cmd_find_spid(self->other, 1, &id));
+	EXPECT_EQ(b, id);
+	/* That of the closed file is free */
+	EXPECT_EQ(0, cmd_alloc_range(self->other, a, a, &id));
+	self->fd = dev_open();
+	ASSERT_LE(0, self->fd);
+}
+
+TEST_F(ids, kernel_ids_are_enoent)
+{
+	char buf[32];
+	uint32_t id;
+
+	if (!tc_present())
+		SKIP(return, "no test client (CONFIG_IOASID_TEST)");
+	ASSERT_EQ(0, tc("set kernelids null 4"));
+	ASSERT_EQ(0, tc("alloc kernelids"));
+	ASSERT_EQ(0, file_read(TC_DIR "/result", buf, sizeof(buf)));
+	id = atoi(buf);
+	EXPECT_EQ(ENOENT, cmd_free(self->fd, id));
+	EXPECT_EQ(ENOENT, cmd_set_spid(self->fd, id, 1));
+	EXPECT_EQ(ENOENT, cmd_clear_spid(self->fd, id));
+	EXPECT_EQ(0, tc("end kernelids"));
+}
+
+TEST_F(ids, spid_is_found_until_cleared)
+{
+	uint32_t id, found;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id));
+	EXPECT_EQ(ENOENT, cmd_clear_spid(self->fd, id));
+	EXPECT_EQ(0, cmd_set_spid(self->fd, id, 0));
+	EXPECT_EQ(0, cmd_find_spid(self->fd, 0, &found));
+	EXPECT_EQ(id, found);
+	EXPECT_EQ(0, cmd_clear_spid(self->fd, id));
+	EXPECT_EQ(ENOENT, cmd_find_spid(self->fd, 0, &found));
+	EXPECT_EQ(ENOENT, cmd_clear_spid(self->fd, id));
+	EXPECT_EQ(0, cmd_set_spid(self->fd, id, UINT32_MAX - 1));
+	EXPECT_EQ(0, cmd_find_spid(self->fd, UINT32_MAX - 1, &found));
+	EXPECT_EQ(id, found);
+	EXPECT_EQ(EINVAL, cmd_set_spid(self->fd, id, UINT32_MAX));
+	EXPECT_EQ(ENOENT, cmd_find_spid(self->fd, UINT32_MAX, &found));
+}
+
+TEST_F(ids, spid_is_unique_in_a_file)
+{
+	uint32_t a, b, c, found;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &a));
+	ASSERT_EQ(0, cmd_alloc(self->fd, &b));
+	ASSERT_EQ(0, cmd_alloc(self->other, &c));
+	ASSERT_EQ(0, cmd_set_spid(self->fd, a, 5));
+	EXPECT_EQ(EEXIST, cmd_set_spid(self->fd, b, 5));
+	EXPECT_EQ(EEXIST, cmd_set_spid(self->fd, a, 6));
+	EXPECT_EQ(EEXIST, cmd_set_spid(self->fd, a, 5));
+	EXPECT_EQ(ENOENT, cmd_find_spid(self->fd, 6, &found));
+	/* Another file has a namespace of its own */
+	EXPECT_EQ(0, cmd_set_spid(self->other, c, 5));
+	EXPECT_EQ(0, cmd_find_spid(self->other, 5, &found));
+	EXPECT_EQ(c, found);
+	EXPECT_EQ(0, cmd_find_spid(self->fd, 5, &found));
+	EXPECT_EQ(a, found);
+	/* It goes with its id */
+	EXPECT_EQ(0, cmd_free(self->fd, a));
+	EXPECT_EQ(ENOENT, cmd_find_spid(self->fd, 5, &found));
+	EXPECT_EQ(0, cmd_set_spid(self->fd, b, 5));
+	EXPECT_EQ(0, cmd_find_spid(self->fd, 5, &found));
+	EXPECT_EQ(b, found);
+}
+
+TEST_F(ids, many_spids)
+{
+	const uint32_t nr = 1000;
+	uint32_t i, found, *id = calloc(nr, sizeof(*id));
+
+	ASSERT_NE(NULL, id);
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, cmd_alloc(self->fd, &id[i]));
+		ASSERT_EQ(0, cmd_set_spid(self->fd, id[i], 3 * i));
+	}
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, cmd_find_spid(self->fd, 3 * i, &found));
+		ASSERT_EQ(id[i], found);
+		ASSERT_EQ(ENOENT, cmd_find_spid(self->fd, 3 * i + 1, &found));
+	}
+	free(id);
+}
+
+TEST_F(ids, info_counts)
+{
+	struct ioasid_get_info info, before;
+	uint32_t id[3];
+
+	ASSERT_EQ(0, cmd_info(self->fd, &before));
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id[0]));
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id[1]));
+	ASSERT_EQ(0, cmd_alloc(self->other, &id[2]));
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(2, info.out_allocated);
+	EXPECT_EQ(before.out_capacity, info.out_capacity);
+	/* Without the misc controller, nothing is charged. */
+	if (info.out_charged)
+		EXPECT_EQ(before.out_charged + 3, info.out_charged);
+	ASSERT_EQ(0, cmd_free(self->fd, id[0]));
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(1, info.out_allocated);
+	EXPECT_EQ(0, info.out_pending);
+}
+
+TEST_F(ids, fdinfo_counts)
+{
+	char path[64], buf[1024];
+	uint32_t id;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &id));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
+	ASSERT_EQ(0, file_read(path, buf, sizeof(buf)));
+	EXPECT_NE(NULL, strstr(buf, "ioasid-allocated:\t1\n"));
+	EXPECT_NE(NULL, strstr(buf, "ioasid-pending:\t0\n"));
+}
+
+/* Take all there are.  Nobody else may allocate meanwhile. */
+TEST_F_TIMEOUT(ids, exhaustion_is_enospc, 600)
+{
+	struct ioasid_get_info info;
+	uint32_t id, first = 0, last = 0, nr = 0;
+	int ret;
+
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	while (!(ret = cmd_alloc(self->fd, &id))) {
+		ASSERT_LT(last, id);
+		first = first ?: id;
+		last = id;
+		nr++;
+		ASSERT_GE(info.out_capacity, nr);
+	}
+	if (ret == EBUSY)
+		SKIP(return, "this cgroup is limited to %u IOASIDs", nr);
+	ASSERT_EQ(ENOSPC, ret);
+	TH_LOG("%u of %u were left", nr, info.out_capacity);
+	ASSERT_LT(10, nr);
+	EXPECT_EQ(nr, nr_allocated(self->fd));
+	EXPECT_EQ(ENOSPC, cmd_alloc(self->other, &id));
+
+	EXPECT_EQ(0, cmd_free(self->fd, last));
+	EXPECT_EQ(0, cmd_alloc(self->other, &id));
+	EXPECT_EQ(ENOSPC, cmd_alloc(self->fd, &id));
+	close(self->fd);
+
+	/* All but that one are back */
+	EXPECT_EQ(0, cmd_alloc(self->other, &id));
+	EXPECT_EQ(first, id);
+	EXPECT_EQ(0, cmd_alloc_range(self->other, last - 1, last, &id));
+	EXPECT_EQ(last - 1, id);
+	EXPECT_EQ(3, nr_allocated(self->other));
+	self->fd = dev_open();
+	ASSERT_LE(0, self->fd);
+}
+
+TEST_HARNESS_MAIN

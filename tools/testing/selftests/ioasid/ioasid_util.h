@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Helpers of the tests of /dev/ioasid
+ *
+ * Functions called cmd_*() and tc() return 0 or an errno.
+ */
+#ifndef __SELFTEST_IOASID_UTIL_H
+#define __SELFTEST_IOASID_UTIL_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <linux/ioasid.h>
+
+#define __unused_fn	__attribute__((unused))
+
+#define INVALID_ID	UINT32_MAX
+#define TC_DIR		"/sys/kernel/debug/ioasid-test"
+
+static __unused_fn int dev_open(void)
+{
+	return open("/dev/ioasid", O_RDWR | O_CLOEXEC);
+}
+
+static __unused_fn int cmd(int fd, unsigned int nr, void *arg)
+{
+	return ioctl(fd, nr, arg) ? errno : 0;
+}
+
+static __unused_fn int cmd_info(int fd, struct ioasid_get_info *info)
+{
+	*info = (struct ioasid_get_info) { .size = sizeof(*info) };
+	return cmd(fd, IOASID_GET_INFO, info);
+}
+
+static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
+				       uint32_t *id)
+{
+	struct ioasid_alloc alloc = {
+		.size = sizeof(alloc),
+		.type = IOASID_TYPE_NONE,
+		.min = min,
+		.max = max,
+		.out_ioasid = INVALID_ID,
+	};
+	int ret = cmd(fd, IOASID_ALLOC, &alloc);
+
+	*id = alloc.out_ioasid;
+	return ret;
+}
+
+static __unused_fn int cmd_alloc(int fd, uint32_t *id)
+{
+	return cmd_alloc_range(fd, 0, UINT32_MAX, id);
+}
+
+static __unused_fn int cmd_free_pending(int fd, uint32_t id, bool *pending)
+{
+	struct ioasid_free arg = {
+		.size = sizeof(arg),
+		.ioasid = id,
+		.out_pending = 7,
+	};
+	int ret = cmd(fd, IOASID_FREE, &arg);
+
+	*pending = arg.out_pending;
+	if (!ret && arg.out_pending > 1)
+		ret = -1;
+	return ret;
+}
+
+/* For an id that nobody else uses: EINPROGRESS when somebody does */
+static __unused_fn int cmd_free(int fd, uint32_t id)
+{
+	bool pending;
+	int ret = cmd_free_pending(fd, id, &pending);
+
+	return ret ?: pending ? EINPROGRESS : 0;
+}
+
+static __unused_fn int cmd_set_spid(int fd, uint32_t id, uint32_t spid)
+{
+	struct ioasid_set_spid arg = {
+		.size = sizeof(arg),
+		.ioasid = id,
+		.spid = spid,
+	};
+
+	return cmd(fd, IOASID_SET_SPID, &arg);
+}
+
+static __unused_fn int cmd_clear_spid(int fd, uint32_t id)
+{
+	struct ioasid_clear_spid arg = {
+		.size = sizeof(arg),
+		.ioasid = id,
+	};
+
+	return cmd(fd, IOASID_CLEAR_SPID, &arg);
+}
+
+static __unused_fn int cmd_find_spid(int fd, uint32_t spid, uint32_t *id)
+{
+	struct ioasid_find_spid arg = {
+		.size = sizeof(arg),
+		.spid = spid,
+		.out_ioasid = INVALID_ID,
+	};
+	int ret = cmd(fd, IOASID_FIND_SPID, &arg);
+
+	*id = arg.out_ioasid;
+	return ret;
+}
+
+/* Number of ids of a file, -1 when that cannot be found out */
+static __unused_fn int nr_allocated(int fd)
+{
+	struct ioasid_get_info info;
+
+	return cmd_info(fd, &info) ? -1 : info.out_allocated;
+}
+
+/* Write a file: 0 or an errno. */
+static __unused_fn int file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		ret = errno;
+	close(fd);
+	return ret;
+}
+
+/* Read a file, as text: 0 or an errno. */
+static __unused_fn int file_read(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = 0;
+	ssize_t len;
+
+	if (fd < 0)
+		return errno;
+	len = read(fd, buf, size - 1);
+	if (len < 0)
+		ret = errno;
+	else
+		buf[len] = '\0';
+	close(fd);
+	return ret;
+}
+
+static __unused_fn void debugfs_mount(void)
+{
+	struct stat st;
+
+	/* Fails when it is mounted, or not configured: then stat() tells. */
+	if (stat("/sys/kernel/debug/ioasid", &st))
+		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+}
+
+/* Is there the in-kernel test client (CONFIG_IOASID_TEST)? */
+static __unused_fn bool tc_present(void)
+{
+	debugfs_mount();
+	return !access(TC_DIR "/command", W_OK);
+}
+
+/* A command to the test client */
+static __unused_fn __attribute__((format(printf, 1, 2)))
+int tc(const char *fmt, ...)
+{
+	char line[64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	return file_write(TC_DIR "/command", line);
+}
+
+/* Read the test client's log, which empties it. */
+static __unused_fn int tc_log(char *buf, size_t size)
+{
+	int fd = open(TC_DIR "/log", O_RDONLY | O_CLOEXEC);
+	size_t done = 0;
+	ssize_t len;
+
+	if (fd < 0)
+		return errno;
+	/* A line a read() */
+	while (size - done > 80 && (len = read(fd, buf + done, 80)) > 0)
+		done += len;
+	buf[done] = '\0';
+	close(fd);
+	return 0;
+}
+
+#endif /* __SELFTEST_IOASID_UTIL_H */
