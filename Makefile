@@ -55,7 +55,7 @@ kernel: deps-guest
 
 run: KERNEL = series
 run: kernel
-	@$(run_py) --keep-going lab/guest/demo.sh
+	@$(run_py) --keep-going --add $$(scripts/build-tool iommu/ioasid/ioasidctl) lab/guest/demo.sh
 
 guest: kernel
 	@$(run_py) $(RUN) $(ARGS)

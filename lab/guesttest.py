@@ -6,6 +6,7 @@
     program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
     args     = ["ioasid"]
     files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
+    tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
     timeout  = 60                         # seconds the program may take
     keep_going = false                    # true: a WARN does not end the run at once
@@ -39,6 +40,7 @@ class GuestTest:
     program: str = ""
     args: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
     selftests: str = ""
     timeout: int = 60
     keep_going: bool = False
@@ -62,6 +64,9 @@ class GuestTest:
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
         program, args, files = self.program, self.args, list(self.files)
+        for tool in self.tools:
+            built = subprocess.run([ROOT / "scripts/build-tool", tool], check=True, capture_output=True, text=True)
+            files.append(built.stdout.strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
             program, args = "lab/guest/selftests.sh", [f"/lab/{directory.name}", *programs]

@@ -117,6 +117,56 @@ ask "refused: No space left on device" alloc small
 ask ok quota small 3
 alloc small
 
+step "A virtual machine monitor opens /dev/ioasid, in a cgroup that may have 5 ids"
+cgroup=/sys/fs/cgroup/vm
+mkdir $cgroup
+echo 5 >$cgroup/ioasids.max
+mkfifo /tmp/vmm-in
+(
+	echo 0 >$cgroup/cgroup.procs
+	exec /lab/ioasidctl shell
+) </tmp/vmm-in >/tmp/vmm-out 2>&1 &
+vmm=$!
+exec 3>/tmp/vmm-in
+lines=0
+
+# Give the monitor a command and show its answer.
+vmm() {
+	printf '   %-24s-> ' "$*"
+	echo "$*" >&3
+	lines=$((lines + 1))
+	while [ "$(wc -l </tmp/vmm-out)" -lt $lines ]; do
+		usleep 10000
+	done
+	answer=$(sed -n "${lines}p" /tmp/vmm-out)
+	echo "$answer"
+}
+
+vmm alloc
+host1=$answer
+vmm alloc
+host2=$answer
+echo "   The guest calls them 20 and 21"
+vmm spid "$host1" 20
+vmm spid "$host2" 21
+vmm find 21
+[ "$answer" = "$host2" ] || die "PASID 21 of the guest is $host2"
+vmm alloc
+vmm alloc
+vmm alloc
+vmm alloc
+case $answer in error*) ;; *) die "the limit is 5" ;; esac
+/lab/ioasidctl limits | sed 's/^/   /'
+grep -q '^max 1$' $cgroup/ioasids.events || die "one refusal in ioasids.events"
+[ "$(cat $cgroup/ioasids.current)" = 5 ] || die "5 ids in ioasids.current"
+echo "   kill -9 of the monitor, and its ids are gone:"
+kill -9 "$vmm"
+wait "$vmm" 2>/dev/null
+exec 3>&-
+echo "   ioasids.current $(cat $cgroup/ioasids.current)"
+[ "$(cat $cgroup/ioasids.current)" = 0 ] || die "ids are still charged"
+rmdir $cgroup
+
 step "Everything is given back"
 ask ok unsub watcher
 ask ok unsub vt-d
