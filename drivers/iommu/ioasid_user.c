@@ -88,6 +88,7 @@ struct ioasid_user {
 	struct rcu_head rcu;
 	struct ioasid_set *set;
 	struct ioasid_set_watch watch;
+	/* Allocating and freeing */
 	struct mutex mutex;
 	struct xarray ids;
 	bool closed;
@@ -96,6 +97,7 @@ struct ioasid_user {
 	u32 head;
 	u32 tail;
 	struct ioasid_user_event events[IOASID_USER_EVENTS];
+	/* Readers of @events; outside of the xa_lock */
 	struct mutex read_mutex;
 	wait_queue_head_t wait;
 };

@@ -42,8 +42,9 @@ enum ioasid_set_type {
  * enum ioasid_notify_event - events of an IOASID
  * @IOASID_NOTIFY_ALLOC: the id was allocated and can be found
  * @IOASID_NOTIFY_FREE: the id is being freed: stop using it, then drop all
- *			references to it, here or from ioasid_queue_work().  Comes once for every id and
- *			implies @IOASID_NOTIFY_UNBIND.
+ *			references to it, here or from ioasid_queue_work().
+ *			Comes once for every id and implies
+ *			@IOASID_NOTIFY_UNBIND.
  * @IOASID_NOTIFY_BIND: an SPID was attached
  * @IOASID_NOTIFY_UNBIND: the SPID was detached
  */

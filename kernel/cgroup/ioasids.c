@@ -80,34 +80,34 @@ static int ioasids_events_show(struct seq_file *sf, void *v)
  * gives them the names that a controller of that name would have.  The root
  * cgroup cannot be limited and has none of them.
  */
-#define IOASIDS_FILES							\
-	{								\
-		.name = "ioasids.max",					\
-		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,		\
-		.seq_show = ioasids_max_show,				\
-		.write = ioasids_max_write,				\
-	},								\
-	{								\
-		.name = "ioasids.current",				\
-		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,		\
-		.read_u64 = ioasids_current_read,			\
-	},								\
-	{								\
-		.name = "ioasids.events",				\
-		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,		\
-		.file_offset = offsetof(struct misc_cg,			\
-					ioasids_events_file),		\
-		.seq_show = ioasids_events_show,			\
-	},								\
+static struct cftype ioasids_files[] = {
+	{
+		.name = "ioasids.max",
+		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,
+		.seq_show = ioasids_max_show,
+		.write = ioasids_max_write,
+	},
+	{
+		.name = "ioasids.current",
+		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,
+		.read_u64 = ioasids_current_read,
+	},
+	{
+		.name = "ioasids.events",
+		.flags = CFTYPE_NO_PREFIX | CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct misc_cg, ioasids_events_file),
+		.seq_show = ioasids_events_show,
+	},
 	{ }
+};
 
-/* An array is linked into the subsystem, so each hierarchy needs its own. */
-static struct cftype ioasids_dfl_files[] = { IOASIDS_FILES };
-static struct cftype ioasids_legacy_files[] = { IOASIDS_FILES };
+/* An array is linked into the controller, so each hierarchy needs its own. */
+static struct cftype ioasids_legacy_files[ARRAY_SIZE(ioasids_files)];
 
 static int __init ioasids_cgroup_init(void)
 {
-	WARN_ON(cgroup_add_dfl_cftypes(&misc_cgrp_subsys, ioasids_dfl_files));
+	memcpy(ioasids_legacy_files, ioasids_files, sizeof(ioasids_files));
+	WARN_ON(cgroup_add_dfl_cftypes(&misc_cgrp_subsys, ioasids_files));
 	WARN_ON(cgroup_add_legacy_cftypes(&misc_cgrp_subsys,
 					  ioasids_legacy_files));
 	return 0;

@@ -88,6 +88,7 @@ struct ioasid_get_info {
 	__u32 out_charged;
 	__u32 __reserved;
 };
+
 #define IOASID_GET_INFO		_IO(IOASID_TYPE, 0x01)
 
 /**
@@ -111,6 +112,7 @@ struct ioasid_alloc {
 	__u32 max;
 	__u32 out_ioasid;
 };
+
 #define IOASID_ALLOC		_IO(IOASID_TYPE, 0x02)
 
 /**
@@ -134,6 +136,7 @@ struct ioasid_free {
 	__u32 ioasid;
 	__u32 out_pending;
 };
+
 #define IOASID_FREE		_IO(IOASID_TYPE, 0x03)
 
 /**
@@ -154,6 +157,7 @@ struct ioasid_set_spid {
 	__u32 ioasid;
 	__u32 spid;
 };
+
 #define IOASID_SET_SPID		_IO(IOASID_TYPE, 0x04)
 
 /**
@@ -171,6 +175,7 @@ struct ioasid_clear_spid {
 	__u32 ioasid;
 	__u32 __reserved;
 };
+
 #define IOASID_CLEAR_SPID	_IO(IOASID_TYPE, 0x05)
 
 /**
@@ -186,6 +191,7 @@ struct ioasid_find_spid {
 	__u32 spid;
 	__u32 out_ioasid;
 };
+
 #define IOASID_FIND_SPID	_IO(IOASID_TYPE, 0x06)
 
 /**

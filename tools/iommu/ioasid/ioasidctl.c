@@ -272,6 +272,8 @@ static bool shell_command(int fd, char *line)
 		};
 
 		ret = ioctl(fd, IOASID_SET_SPID, &arg);
+		if (!ret)
+			printf("ok\n");
 	} else if (!strcmp(verb, "nospid") && nr == 1) {
 		struct ioasid_clear_spid arg = {
 			.size = sizeof(arg),
@@ -279,6 +281,8 @@ static bool shell_command(int fd, char *line)
 		};
 
 		ret = ioctl(fd, IOASID_CLEAR_SPID, &arg);
+		if (!ret)
+			printf("ok\n");
 	} else if (!strcmp(verb, "find") && nr == 1) {
 		struct ioasid_find_spid arg = { .size = sizeof(arg), .spid = x };
 

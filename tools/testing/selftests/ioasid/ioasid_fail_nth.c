@@ -6,6 +6,10 @@
  * task fail.  n goes up until a command comes through without a failure; each
  * command before that must have failed with an errno that is allowed, and have
  * left nothing behind, or succeeded.
+ *
+ * Some code tries an allocation that failed again and so survives one failure.
+ * For that, failslab also lets a task have some memory and then no more, with
+ * the amount going up.
  */
 #include "../kselftest_harness.h"
 #include "ioasid_util.h"
@@ -169,6 +173,49 @@ TEST_F(fail, set_spid)
 	EXPECT_LT(nth, NTH_MAX);
 	TH_LOG("%d failed", failed);
 	EXPECT_LT(0, failed);
+}
+
+static int failslab(const char *file, int value)
+{
+	char path[64], text[16];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/failslab/%s", file);
+	snprintf(text, sizeof(text), "%d", value);
+	return file_write(path, text);
+}
+
+TEST_F(fail, alloc_with_little_memory)
+{
+	uint32_t before = charged(self->fd), id;
+	int space, ret, failed = 0, make;
+
+	make = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, make);
+	ASSERT_EQ(0, failslab("task-filter", 1));
+	ASSERT_EQ(0, failslab("interval", 1));
+	ASSERT_EQ(0, failslab("times", 1000000000));
+
+	/* A number whose tables have no memory yet, and so much as they need */
+	for (space = 0; space < 16384; space += 32) {
+		ASSERT_EQ(0, failslab("space", space));
+		ASSERT_EQ(0, failslab("probability", 100));
+		ASSERT_EQ(1, pwrite(make, "1", 1, 0));
+		ret = cmd_alloc_range(self->fd, 300000, 300000, &id);
+		ASSERT_EQ(1, pwrite(make, "0", 1, 0));
+		ASSERT_EQ(0, failslab("probability", 0));
+		if (!ret)
+			break;
+		ASSERT_EQ(ENOMEM, ret);
+		ASSERT_EQ(1, nr_allocated(self->fd));
+		ASSERT_EQ(before, charged(self->fd));
+		failed++;
+	}
+	EXPECT_EQ(0, failslab("task-filter", 0));
+	close(make);
+	TH_LOG("enough with %d bytes, %d allocations failed", space, failed);
+	EXPECT_EQ(0, ret);
+	EXPECT_LT(10, failed);
+	EXPECT_EQ(0, cmd_free(self->fd, id));
 }
 
 /* What takes something away cannot fail for want of memory. */
