@@ -4,7 +4,7 @@
     kernels  = ["series", "debug"]        # which kernels it is run on
     scenario = "default"                  # lab/scenarios/<name>.toml
     program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
-    args     = ["ioasid"]
+    args     = ["ioasid"]                 # with selftests: only these programs of the directory
     files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
@@ -69,7 +69,7 @@ class GuestTest:
             files.append(built.stdout.strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
-            program, args = "lab/guest/selftests.sh", [f"/lab/{directory.name}", *programs]
+            program, args = "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
