@@ -21,6 +21,7 @@
 #   make export               write the commits of that tree back as overlay files and patches
 #   make status               which of the two is newer
 #   make kernel               build it [KERNEL=stock|series|debug]
+#   make qemu                 build the emulated platform; make test-qtest-asan: its tests with sanitizers
 #   make clean                remove what was built; make distclean: downloads and trees too
 #
 # Variables: KERNEL_SRC=, QEMU_SRC= a tarball or tree to use instead of Debian's; QEMU= the
@@ -53,14 +54,18 @@ status:
 kernel: deps-guest
 	@scripts/build-kernel $(KERNEL) >/dev/null
 
+# The QEMU of this repository, unless another one is given
+qemu:
+	@[ -n "$(QEMU)" ] || scripts/build-qemu >/dev/null
+
 run: KERNEL = series
-run: kernel
+run: kernel qemu
 	@$(run_py) --keep-going --add $$(scripts/build-tool iommu/ioasid/ioasidctl) lab/guest/demo.sh
 
-guest: kernel
+guest: kernel qemu
 	@$(run_py) $(RUN) $(ARGS)
 
-shell: kernel
+shell: kernel qemu
 	@$(run_py) --shell
 
 TIERS = lab user kunit qtest guest debug canary
@@ -73,6 +78,10 @@ test: deps-test
 
 $(TIERS:%=test-%): deps-test
 	@tests/run.py $(@:test-%=%)
+
+# Outside make test: the second build of QEMU takes as long as the rest of its tests
+test-qtest-asan:
+	@scripts/test-qemu asan
 
 loop: deps-test
 	@scripts/loop $(TIER)
@@ -95,7 +104,7 @@ again:
 	@lab/run.py --again $(RUN)
 
 clean:
-	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock kunit guest selftests user qemu-build series results log)
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock kunit guest selftests user qemu-build qemu-asan series results log)
 
 # Work in the source trees that was not exported is not thrown away.
 distclean:
@@ -103,5 +112,5 @@ distclean:
 	@scripts/status qemu --clean
 	rm -rf $(or $(BUILD),build)
 
-.PHONY: help deps-guest deps-test prepare sync export status kernel run guest shell test $(TIERS:%=test-%) loop
+.PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest shell test $(TIERS:%=test-%) loop
 .PHONY: series check-series lint again clean distclean

@@ -71,9 +71,9 @@ def needs_interpreter(program: Path) -> bool:
     return any(struct.unpack_from("<I", data, offset + size * i)[0] == PT_INTERP for i in range(count))
 
 
-def build_init(source: Path, build: Path) -> Path:
-    """Compile PID 1 when its source is newer than the program."""
-    program = build / "guest/init"
+def build_program(source: Path, build: Path) -> Path:
+    """Compile PID 1, or another C file of the guest, when its source is newer than the program."""
+    program = build / "guest" / source.stem
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Job:
     margin: int
     shell: bool
     kernel_args: list[str]
+    count: bool = False  # count instructions between marks, see lab/guest/insn-mark.h
 
 
 def say(text: str) -> None:
@@ -137,7 +138,7 @@ def run(job: Job, files: dict[str, Path], quiet: bool = False) -> tuple[judge.Ve
     accel = accelerator(kernel)
     directory = new_results(job)
     (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
-    initrd.write(directory / "initrd", initrd.build_init(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
+    initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
                  job.argv, files, job.timeout, job.shell)
     return boot(job, scenario, kernel, accel, directory, quiet), directory
 
@@ -145,7 +146,12 @@ def run(job: Job, files: dict[str, Path], quiet: bool = False) -> tuple[judge.Ve
 def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path,
          quiet: bool = False) -> judge.Verdict:
     """Start QEMU in a results directory that holds the initial file system, and judge what comes of it."""
+    if job.count:
+        # Under TCG and on one CPU, or begin and end of a region may be seen by different ones
+        scenario, accel = replace(scenario, cpus=1), "tcg"
     command = machine.command(scenario, kernel, directory / "initrd", directory, accel, job.shell, job.kernel_args)
+    if job.count:
+        command += ["-plugin", f"{BUILD}/qemu-build/contrib/plugins/libmarkcount.so,out=insns"]
     (directory / "command").write_text(shlex.join(command) + "\n")
     (directory / "versions").write_text(versions(kernel))
     shutil.copy(kernel / ".config", directory / "kernel.config")
@@ -167,6 +173,8 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
         say(f"QEMU exited with {process.returncode}: {errors_text}")
     verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows, stopped)
     (directory / "outcome").write_text(f"{verdict.word} {verdict.detail}\n")
+    if job.count and not quiet:
+        sys.stdout.write((directory / "insns").read_text())
     if not quiet:
         say(f"{verdict.word}{': ' + verdict.detail if verdict.detail else ''} "
             f"({time.monotonic() - start:.1f} s; {os.path.relpath(directory)})")
@@ -186,6 +194,8 @@ def program_files(program: str, extra: list[str]) -> tuple[str, dict[str, Path]]
         if program.startswith("/"):
             return program, files
         raise SystemExit(f"{program}: no such file")
+    if path.suffix == ".c":
+        path = initrd.build_program(path, BUILD)
     if initrd.needs_interpreter(path):
         raise SystemExit(f"{program} is dynamically linked; the guest has no libraries: link it with -static")
     files[f"lab/bin/{path.name}"] = path.resolve()
@@ -220,6 +230,8 @@ def main() -> int:
                         help="copy this file or directory into the guest (default place: /lab/<name>)")
     parser.add_argument("--kernel-arg", action="append", default=[], help="one more kernel argument")
     parser.add_argument("--keep-going", action="store_true", help="do not let the kernel panic at its first WARN")
+    parser.add_argument("--count", action="store_true",
+                        help="count instructions between the marks of lab/guest/insn-mark.h and print them")
     parser.add_argument("--shell", action="store_true", help="a prompt on the console instead of a program")
     parser.add_argument("--again", metavar="RUN", help="repeat the run of that name in build/results")
     parser.add_argument("program", nargs="?", help="a static program or script of the host, or an applet of busybox")
@@ -234,7 +246,7 @@ def main() -> int:
     kernel_args = args.kernel_arg + ([] if args.keep_going or args.shell else ["panic_on_warn=1"])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", Path(program).name)
     job = Job(name, args.kernel, args.scenario, [program, *args.arguments], args.timeout,
-              MARGIN[args.kernel], args.shell, kernel_args)
+              MARGIN[args.kernel], args.shell, kernel_args, args.count)
     if args.shell:
         say("booting to a prompt; leave with 'exit', or Ctrl-A X to end QEMU at once")
     verdict, _ = run(job, files)

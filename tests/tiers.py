@@ -23,6 +23,8 @@ NO_SKIPS = AllowedSkips(Path(os.devnull))
 
 def build(kernel: str) -> None:
     subprocess.run([ROOT / "scripts/build-kernel", kernel], check=True, stdout=subprocess.DEVNULL)
+    if not os.environ.get("QEMU"):
+        subprocess.run([ROOT / "scripts/build-qemu"], check=True, stdout=subprocess.DEVNULL)
 
 
 def logged(name: str, command: list[str | Path], **options) -> tuple[int, str]:
