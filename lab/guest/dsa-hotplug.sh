@@ -1,0 +1,62 @@
+#!/bin/sh
+# usage: dsa-hotplug.sh ROUNDS
+#
+# Prints TAP. Plugs a second DSA into the root port of scenario dsa-hotplug, runs dmatest on it, unplugs it.
+
+. /lab/dsa-lib.sh
+
+devices() {
+	set -- /sys/bus/pci/drivers/idxd/0*
+	[ -e "$1" ] && echo $# || echo 0
+}
+
+# becomes N: wait until idxd is bound to N devices; an unplug takes the 5 s of the attention button
+becomes() {
+	tries=0
+	until [ "$(devices)" -eq "$1" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return
+		sleep 0.1
+	done
+}
+
+monitor() {
+	for port in /sys/class/virtio-ports/*; do
+		if [ "$(cat "$port/name")" = lab.monitor ]; then
+			printf '%s\n' "$1" >"/dev/${port##*/}"
+			return
+		fi
+	done
+	return 1
+}
+
+plug() {
+	monitor "device_add intel-dsa,id=plugged,bus=rp0" && becomes 2
+}
+
+unplug() {
+	monitor "device_del plugged" && becomes 1
+}
+
+newest() {
+	set -- /sys/bus/dsa/devices/dsa*
+	shift $(($# - 1))
+	echo "${1##*/}"
+}
+
+use() {
+	device=$(newest)
+	[ "$device" != dsa0 ] && configure "$device" 2 && enable_queues "$device" 2 && dmatest 50 2
+}
+
+check "idxd probes" modprobe idxd
+round=0
+while [ $round -lt "$1" ]; do
+	round=$((round + 1))
+	check "round $round: plug" plug
+	check "round $round: configure, enable, dmatest" use
+	rmmod dmatest
+	check "round $round: unplug" unplug
+done
+check "idxd can be unloaded" rmmod idxd
+finish
