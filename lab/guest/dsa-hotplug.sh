@@ -20,10 +20,12 @@ becomes() {
 	done
 }
 
-monitor() {
+# A port takes one open at a time, and what is not read from it would block the monitor.
+open_monitor() {
 	for port in /sys/class/virtio-ports/*; do
 		if [ "$(cat "$port/name")" = lab.monitor ]; then
-			printf '%s\n' "$1" >"/dev/${port##*/}"
+			exec 3<>"/dev/${port##*/}"
+			cat <&3 >/tmp/monitor &
 			return
 		fi
 	done
@@ -31,11 +33,17 @@ monitor() {
 }
 
 plug() {
-	monitor "device_add intel-dsa,id=plugged,bus=rp0" && becomes 2
+	echo "device_add intel-dsa,id=plugged$round,bus=rp0" >&3
+	becomes 2 || { grep Error /tmp/monitor; return 1; }
 }
 
 unplug() {
-	monitor "device_del plugged" && becomes 1
+	echo "device_del plugged$round" >&3
+	becomes 1 || { grep Error /tmp/monitor; return 1; }
+	# QEMU takes it away once the indicator of the slot is off
+	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do
+		sleep 0.1
+	done
 }
 
 newest() {
@@ -50,6 +58,8 @@ use() {
 }
 
 check "idxd probes" modprobe idxd
+open_monitor
+result $? "the monitor is there"
 round=0
 while [ $round -lt "$1" ]; do
 	round=$((round + 1))
