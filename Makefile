@@ -5,6 +5,15 @@
 #   make guest RUN=prog       run a static program or script in the guest; exits with its status
 #                             [ARGS="..."] [KERNEL=stock|series|debug] [SCENARIO=name] [TIMEOUT=s] [ADD="file ..."]
 #   make shell                a prompt in the guest [KERNEL=] [SCENARIO=]
+#   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
+#
+# Test it:
+#   make test                 every tier; ends with 'N passed, N failed, N skipped'
+#   make test-TIER            one tier: lab, user, kunit, qtest, guest, debug, canary
+#   make loop TIER=...        one tier again and again until it is red
+#   make series               the series as mails for git am, in build/series [T=]
+#   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
+#   make lint                 sparse, W=1, kernel-doc, coccicheck, shellcheck: new findings only
 #
 # Change it (T=kernel or T=qemu):
 #   make prepare              the patched source as a git tree in build/linux (build/qemu);
@@ -12,6 +21,7 @@
 #   make export               write the commits of that tree back as overlay files and patches
 #   make status               which of the two is newer
 #   make kernel               build it [KERNEL=stock|series|debug]
+#   make clean                remove what was built; make distclean: downloads and trees too
 #
 # Variables: KERNEL_SRC=, QEMU_SRC= a tarball or tree to use instead of Debian's; QEMU= the
 # QEMU to run; ACCEL=tcg|kvm|auto; BUILD= where everything is built (default: build).
@@ -53,13 +63,45 @@ guest: kernel
 shell: kernel
 	@$(run_py) --shell
 
+TIERS = lab user kunit qtest guest debug canary
+
+deps-test:
+	@scripts/deps kernel guest test lint
+
+test: deps-test
+	@tests/run.py
+
+$(TIERS:%=test-%): deps-test
+	@tests/run.py $(@:test-%=%)
+
+loop: deps-test
+	@scripts/loop $(TIER)
+
+series:
+	@scripts/prepare $(T)
+	@scripts/series $(T)
+
+check-series:
+	@scripts/deps kernel lint
+	@scripts/prepare $(T)
+	@scripts/check-series $(T)
+
+lint:
+	@scripts/deps kernel lint
+	@scripts/prepare
+	@scripts/lint
+
 again:
 	@lab/run.py --again $(RUN)
 
 clean:
-	rm -rf build/kernel-* build/stock build/guest build/results build/log
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock kunit guest selftests user qemu-build series results log)
 
+# Work in the source trees that was not exported is not thrown away.
 distclean:
-	rm -rf build
+	@scripts/status kernel --clean
+	@scripts/status qemu --clean
+	rm -rf $(or $(BUILD),build)
 
-.PHONY: help deps-guest prepare sync export status kernel run guest shell again clean distclean
+.PHONY: help deps-guest deps-test prepare sync export status kernel run guest shell test $(TIERS:%=test-%) loop
+.PHONY: series check-series lint again clean distclean

@@ -9,6 +9,8 @@
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
     timeout  = 60                         # seconds the program may take
     keep_going = false                    # true: a WARN does not end the run at once
+    kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
+    margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel)
     needs    = "tools/testing/..."        # skip while the series does not have this path
 """
 
@@ -41,6 +43,8 @@ class GuestTest:
     timeout: int = 60
     keep_going: bool = False
     tap: bool = True
+    kernel_args: list[str] = field(default_factory=list)
+    margin: int = 0
     needs: str = ""
     expect: str = "pass"  # canaries: the word that the run must get
 
@@ -64,8 +68,9 @@ class GuestTest:
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1), False,
-                         [] if self.keep_going else ["panic_on_warn=1"])
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1),
+                         self.margin or runner.MARGIN[kernel], False,
+                         self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         verdict, results = runner.run(job, copied, quiet=True)
         return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
                             os.path.relpath(results))

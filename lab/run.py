@@ -42,6 +42,7 @@ class Job:
     scenario: str
     argv: list[str]
     timeout: int
+    margin: int
     shell: bool
     kernel_args: list[str]
 
@@ -155,7 +156,7 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
         process = subprocess.Popen(command, cwd=directory, stdin=None if job.shell else subprocess.DEVNULL,
                                    stdout=None if job.shell else errors, stderr=None if job.shell else errors)
         try:
-            deadline = None if job.shell else start + job.timeout + MARGIN[job.kernel]
+            deadline = None if job.shell else start + job.timeout + job.margin
             stopped = follow(process, directory / "output.log", deadline, quiet)
         finally:
             process.kill()
@@ -232,7 +233,8 @@ def main() -> int:
     program, files = program_files(args.program or "sh", args.add)
     kernel_args = args.kernel_arg + ([] if args.keep_going or args.shell else ["panic_on_warn=1"])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", Path(program).name)
-    job = Job(name, args.kernel, args.scenario, [program, *args.arguments], args.timeout, args.shell, kernel_args)
+    job = Job(name, args.kernel, args.scenario, [program, *args.arguments], args.timeout,
+              MARGIN[args.kernel], args.shell, kernel_args)
     if args.shell:
         say("booting to a prompt; leave with 'exit', or Ctrl-A X to end QEMU at once")
     verdict, _ = run(job, files)

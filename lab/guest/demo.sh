@@ -1,8 +1,59 @@
 #!/bin/sh
 # The demonstration of `make run`: each step says what is done and what the kernel answered.
+# It ends with an error when an answer is not the one that the step is about.
+
+client=/sys/kernel/debug/ioasid-test
+state=/sys/kernel/debug/ioasid
 
 step() {
 	printf '\n== %s\n' "$*"
+}
+
+die() {
+	echo "** not what was expected: $*"
+	exit 1
+}
+
+# Give a command to the test client, a kernel user of IOASIDs, and show the answer.
+# The shell itself writes it (no subshell), as sets may belong to its mm.
+tell() {
+	printf '   %-24s-> ' "$*"
+	# shellcheck disable=SC2320 # the status of echo is that of the kernel's answer
+	if echo "$*" 2>/tmp/error >$client/command; then
+		answer=ok
+		case $1 in
+		alloc) answer="id $(cat $client/result)" ;;
+		find) answer="id $(cat $client/result)" ;;
+		free | put | unuse)
+			answer="users remain"
+			[ "$(cat $client/result)" = 0 ] || answer="gone"
+			;;
+		esac
+	else
+		read -r answer </tmp/error
+		answer="refused: ${answer##*: }"
+	fi
+	echo "$answer"
+}
+
+# tell, and insist on the answer
+ask() {
+	want=$1
+	shift
+	tell "$@"
+	[ "$answer" = "$want" ] || die "\"$answer\", want \"$want\""
+}
+
+# Allocate in a set; the number is in $id.
+alloc() {
+	tell alloc "$1"
+	id=${answer#id }
+	[ "$answer" != "$id" ] || die "$answer"
+}
+
+events() {
+	sed 's/^/   /' $client/log >/tmp/events
+	cat /tmp/events
 }
 
 step "The kernel"
@@ -10,11 +61,73 @@ uname -sr
 
 step "The IOMMU: Intel VT-d as QEMU emulates it"
 read -r ecap </sys/class/iommu/dmar0/intel-iommu/ecap
-echo "extended capabilities 0x$ecap"
+echo "   extended capabilities 0x$ecap"
 # Bit 43 of the extended capability register (VT-d specification 11.4.3): SMTS
 if [ $((0x$ecap >> 43 & 1)) -eq 1 ]; then
-	echo "scalable mode: yes, PASIDs of $(((0x$ecap >> 35 & 31) + 1)) bits"
+	echo "   scalable mode: yes"
 else
-	echo "scalable mode: no"
-	exit 1
+	die "no scalable mode"
 fi
+
+step "Two sets, as for two virtual machines. Both guests use PASID 100 for something"
+ask ok set vm-a null
+ask ok set vm-b null
+alloc vm-a
+a=$id
+alloc vm-b
+b=$id
+ask ok spid "$a" 100
+ask ok spid "$b" 100
+echo "   Whose PASID 100 is which?"
+ask "id $a" find vm-a 100
+ask "id $b" find vm-b 100
+ask "refused: File exists" spid "$a" 101
+ask "refused: Invalid argument" get 4711
+
+step "Three subscribers of vm-a, registered in the wrong order, hear in order of priority"
+ask ok sub watcher vm-a last
+ask ok sub vt-d vm-a iommu
+ask ok sub vcpus vm-a cpu
+alloc vm-a
+c=$id
+ask ok spid "$c" 7
+ask gone free "$c"
+events
+head -3 /tmp/events | tr -d '\n' | grep -q 'vcpus ALLOC.*vt-d ALLOC.*watcher ALLOC' || die "order"
+[ "$(grep -c 'FREE' /tmp/events)" = 3 ] || die "one FREE for each subscriber"
+
+step "Freed by its owner while a device still uses it: pending until the device lets go"
+ask ok use "$a"
+ask "users remain" free "$a"
+events
+grep "^id $a " $state | sed 's/^/   debugfs: /'
+grep -q "^id $a .*state free-pending" $state || die "not pending"
+ask "refused: Device or resource busy" get "$a"
+alloc vm-a
+[ "$id" != "$a" ] || die "number $a was handed out again"
+ask gone unuse "$a"
+alloc vm-a
+[ "$id" = "$a" ] || die "number $a is not used again"
+
+step "A set with a quota of 2"
+ask ok set small null 2
+alloc small
+alloc small
+ask "refused: No space left on device" alloc small
+ask ok quota small 3
+alloc small
+
+step "Everything is given back"
+ask ok unsub watcher
+ask ok unsub vt-d
+ask ok unsub vcpus
+ask ok end vm-a
+ask ok end vm-b
+ask ok end small
+read -r pool <$state
+echo "   debugfs: $pool"
+# shellcheck disable=SC2086 # split into words
+set -- $pool
+[ "$2" = "$4" ] || die "capacity $2, left $4"
+echo
+echo "Done."

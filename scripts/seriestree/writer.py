@@ -27,13 +27,13 @@ class _Claims:
                        f"commit, in its final form (git commit --fixup=':/{self.by_path[path]}')")
 
 
-def patches_of(tree: GitTree, old: list[tuple[str, PatchFile]], replace: set[str]) -> list[PatchFile]:
-    """One PatchFile for each commit between base and HEAD."""
+def patches_of(tree: GitTree, head: str, old: list[tuple[str, PatchFile]], replace: set[str]) -> list[PatchFile]:
+    """One PatchFile for each commit between base and head."""
     by_subject = {patch.subject: patch for _, patch in old}
     replace = replace | {path for _, patch in old for path in patch.replaced}
     claims = _Claims()
     return [_patch_of(tree, commit, by_subject, replace, claims)
-            for commit in tree.git("rev-list", "--reverse", "base..HEAD").split()]
+            for commit in tree.git("rev-list", "--reverse", f"base..{head}").split()]
 
 
 def _patch_of(tree: GitTree, commit: str, by_subject: dict[str, PatchFile], replace: set[str],

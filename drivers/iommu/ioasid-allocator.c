@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IOASID core: the number space and custom allocators
+ *
+ * All ids of the system are in one xarray, lowest free number first: low
+ * numbers keep the PASID tables of the devices small.  A custom allocator (the
+ * VT-d virtual command in a guest) takes precedence and chooses the numbers
+ * itself; the xarray then only records them.
+ *
+ * 1. Custom allocators with the same two functions form a group that shares
+ *    one number space; they differ in their private data only.
+ * 2. The first allocator of the list and its group are active.  The others wait
+ *    until the last of that group is unregistered.
+ * 3. The first custom allocator can only be registered while no id is out, or
+ *    numbers of two spaces would mix.
+ * 4. Unregistering the last of a group while ids are out is a bug of the
+ *    caller.  The ids live on, their numbers are lost to the allocator.
+ */
+#define pr_fmt(fmt) "ioasid: " fmt
+
+#include <kunit/visibility.h>
+#include <linux/export.h>
+#include <linux/lockdep.h>
+#include <linux/printk.h>
+
+#include "ioasid-private.h"
+
+/* Ids that came from the active group of custom allocators */
+#define IOASID_MARK_CUSTOM	XA_MARK_1
+
+/* All ids.  Its lock also protects ioasid_allocators. */
+DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_xa);
+
+static LIST_HEAD(ioasid_allocators);
+
+static struct ioasid_allocator_ops *ioasid_allocator(void)
+{
+	lockdep_assert_held(&ioasid_xa.xa_lock);
+	return list_first_entry_or_null(&ioasid_allocators,
+					struct ioasid_allocator_ops, list);
+}
+
+static bool ioasid_same_group(const struct ioasid_allocator_ops *a,
+			      const struct ioasid_allocator_ops *b)
+{
+	return a->alloc == b->alloc && a->free == b->free;
+}
+
+static int ioasid_number_alloc_custom(struct ioasid_entry *e, ioasid_t min,
+				      ioasid_t max)
+{
+	struct ioasid_allocator_ops *ops = ioasid_allocator();
+	ioasid_t id;
+	int ret;
+
+	id = ops->alloc(min, max, ops->pdata);
+	if (id == INVALID_IOASID)
+		return -ENOSPC;
+	if (id < min || id > max) {
+		ops->free(id, ops->pdata);
+		return -ENOSPC;
+	}
+
+	e->id = id;
+	/* May drop the lock to get memory. */
+	ret = __xa_insert(&ioasid_xa, id, e, GFP_KERNEL);
+	if (!ret) {
+		__xa_set_mark(&ioasid_xa, id, IOASID_MARK_CUSTOM);
+		return 0;
+	}
+	/* Do not take the number away from its holder. */
+	if (WARN_ONCE(ret == -EBUSY, "custom allocator gave IOASID %u twice\n", id))
+		return -ENOSPC;
+	if (ops == ioasid_allocator())
+		ops->free(id, ops->pdata);
+	return ret;
+}
+
+/*
+ * Give @e a number in [@min, @max] and make it visible under it.  May sleep.
+ * Returns 0, -ENOSPC or -ENOMEM.
+ */
+int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
+{
+	int ret;
+
+	xa_lock_irq(&ioasid_xa);
+	while (!ioasid_allocator()) {
+		ret = __xa_alloc(&ioasid_xa, &e->id, e, XA_LIMIT(min, max),
+				 GFP_KERNEL);
+		if (ret == -EBUSY)
+			ret = -ENOSPC;
+		if (ret || likely(!ioasid_allocator()))
+			goto out;
+		/* One was registered while the lock was dropped for memory. */
+		__xa_erase(&ioasid_xa, e->id);
+	}
+	ret = ioasid_number_alloc_custom(e, min, max);
+out:
+	xa_unlock_irq(&ioasid_xa);
+	return ret;
+}
+
+/* Nobody can find @e from here on; its number may be handed out at once. */
+void ioasid_number_free(struct ioasid_entry *e)
+{
+	struct ioasid_allocator_ops *ops;
+	unsigned long flags;
+	bool custom;
+
+	xa_lock_irqsave(&ioasid_xa, flags);
+	custom = xa_get_mark(&ioasid_xa, e->id, IOASID_MARK_CUSTOM);
+	__xa_erase(&ioasid_xa, e->id);
+	ops = ioasid_allocator();
+	if (custom && ops)
+		ops->free(e->id, ops->pdata);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
+}
+
+/**
+ * ioasid_register_allocator - register a custom allocator
+ * @ops: its functions and data, must stay until it is unregistered
+ *
+ * Ids are taken from custom allocators as long as one is registered; see the
+ * rules at the top of this file.  A result outside of the range that was asked
+ * for is given back and the allocation fails.
+ *
+ * Context: Any context but NMI.
+ * Return: 0; -EEXIST when @ops is registered already; -EAGAIN when it is the
+ * first custom allocator and ids are out.
+ */
+int ioasid_register_allocator(struct ioasid_allocator_ops *ops)
+{
+	struct ioasid_allocator_ops *other;
+	unsigned long flags;
+	int ret = 0;
+
+	xa_lock_irqsave(&ioasid_xa, flags);
+	if (list_empty(&ioasid_allocators) && !xa_empty(&ioasid_xa)) {
+		ret = -EAGAIN;
+		goto out;
+	}
+	list_for_each_entry(other, &ioasid_allocators, list) {
+		if (other == ops) {
+			ret = -EEXIST;
+			goto out;
+		}
+	}
+	list_add_tail(&ops->list, &ioasid_allocators);
+out:
+	xa_unlock_irqrestore(&ioasid_xa, flags);
+	if (ret)
+		pr_warn("custom allocator not registered: %s\n",
+			ret == -EAGAIN ? "ids are in use" : "it is already");
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_register_allocator);
+
+/**
+ * ioasid_unregister_allocator - remove a custom allocator
+ * @ops: as registered
+ *
+ * When @ops was active, another one of its group takes over, or the allocator
+ * registered next, or else the core allocates numbers itself.
+ *
+ * Context: Any context but NMI.
+ */
+void ioasid_unregister_allocator(struct ioasid_allocator_ops *ops)
+{
+	struct ioasid_allocator_ops *other;
+	bool found = false, last = true;
+	unsigned long index, flags;
+	struct ioasid_entry *e;
+
+	xa_lock_irqsave(&ioasid_xa, flags);
+	list_for_each_entry(other, &ioasid_allocators, list)
+		found |= other == ops;
+	if (WARN_ON_ONCE(!found))
+		goto out;
+
+	if (ops != ioasid_allocator()) {
+		list_del(&ops->list);
+		goto out;
+	}
+
+	list_del(&ops->list);
+	list_for_each_entry(other, &ioasid_allocators, list) {
+		if (ioasid_same_group(other, ops)) {
+			list_move(&other->list, &ioasid_allocators);
+			last = false;
+			break;
+		}
+	}
+	if (!last || !xa_marked(&ioasid_xa, IOASID_MARK_CUSTOM))
+		goto out;
+	WARN_ONCE(1, "custom allocator removed while IOASIDs are in use\n");
+	xa_for_each_marked(&ioasid_xa, index, e, IOASID_MARK_CUSTOM)
+		__xa_clear_mark(&ioasid_xa, index, IOASID_MARK_CUSTOM);
+out:
+	xa_unlock_irqrestore(&ioasid_xa, flags);
+}
+EXPORT_SYMBOL_GPL(ioasid_unregister_allocator);

@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IOASID core: subscribers and the delivery of events
+ *
+ * Every event goes to the chain of the id's set, then to the global chain.
+ * Subscribers that know an mm but not its sets have an entry in the chain of
+ * each set of that mm, so that priorities hold among all of a set.
+ *
+ * Handlers run without any lock of the core and may call every function of it
+ * that does not sleep, also for the id that the event is about.  What keeps the
+ * events of one id in order is its mark IOASID_EMITTING: who has it is the only
+ * one to deliver, and delivers everything that becomes due in the meantime.
+ *
+ *	due						delivered
+ *	!IOASID_ALLOC_SENT				ALLOC
+ *	oldest of e->spids is !bind_sent		BIND
+ *	oldest of e->spids is bind_sent and detached	UNBIND, then removed
+ *	state FREE_PENDING and !IOASID_FREE_SENT	FREE, nothing after it
+ */
+#define pr_fmt(fmt) "ioasid: " fmt
+
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <trace/events/ioasid.h>
+
+#include "ioasid-private.h"
+
+static ATOMIC_NOTIFIER_HEAD(ioasid_chain);
+static struct workqueue_struct *ioasid_wq;
+
+/**
+ * struct ioasid_mm_sub - a subscriber to all sets of an mm
+ * @list: in ioasid_mm_subs
+ * @mm: the mm, a reference (mmgrab()) is held: its address is not reused
+ * @nb: the subscriber
+ * @links: its struct ioasid_mm_link, one for each set
+ */
+struct ioasid_mm_sub {
+	struct list_head list;
+	struct mm_struct *mm;
+	struct notifier_block *nb;
+	struct list_head links;
+};
+
+/**
+ * struct ioasid_mm_link - stands for an ioasid_mm_sub in the chain of one set
+ * @nb: in the set's chain, with the priority of @sub's
+ * @sub: the subscriber
+ * @set: the set; the link is removed before it goes
+ * @list: in @sub's links
+ * @replay: the subscriber has not been told of all ids that were there first
+ */
+struct ioasid_mm_link {
+	struct notifier_block nb;
+	struct ioasid_mm_sub *sub;
+	struct ioasid_set *set;
+	struct list_head list;
+	bool replay;
+};
+
+/* Subscribers by mm and their links, under ioasid_sets_lock */
+static LIST_HEAD(ioasid_mm_subs);
+
+/* Under e->lock: become the one who delivers, unless somebody is already. */
+bool ioasid_emit_begin(struct ioasid_entry *e)
+{
+	lockdep_assert_held(&e->lock);
+	if (e->flags & IOASID_EMITTING)
+		return false;
+	e->flags |= IOASID_EMITTING;
+	return true;
+}
+
+static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
+			ioasid_t spid)
+{
+	struct ioasid_nb_args args = {
+		.id = e->id,
+		.spid = spid,
+		.set = e->set,
+	};
+	int ret;
+
+	if (event == IOASID_NOTIFY_BIND)
+		trace_ioasid_bind(e->set, e->id, spid);
+	else if (event == IOASID_NOTIFY_UNBIND)
+		trace_ioasid_unbind(e->set, e->id, spid);
+
+	/* For ioasid_detach_data() and ioasid_mm_replay() */
+	rcu_read_lock();
+	args.pdata = rcu_dereference(e->private);
+	ret = atomic_notifier_call_chain(&e->set->chain, event, &args);
+	ret |= atomic_notifier_call_chain(&ioasid_chain, event, &args);
+	rcu_read_unlock();
+	WARN_ONCE(ret & NOTIFY_STOP_MASK,
+		  "IOASID notifiers cannot stop an event, others missed it\n");
+}
+
+/*
+ * Deliver what is due, then give up the mark.  The caller has the mark and a
+ * reference, or is releasing the entry.
+ */
+void ioasid_emit(struct ioasid_entry *e)
+{
+	bool drop_owner = false;
+	struct ioasid_spid *s;
+	unsigned long flags;
+
+	spin_lock_irqsave(&e->lock, flags);
+	for (;;) {
+		enum ioasid_notify_event event;
+		ioasid_t spid = INVALID_IOASID;
+
+		s = e->spids;
+		if (!(e->flags & IOASID_ALLOC_SENT)) {
+			e->flags |= IOASID_ALLOC_SENT;
+			event = IOASID_NOTIFY_ALLOC;
+		} else if (s && !s->bind_sent) {
+			s->bind_sent = true;
+			event = IOASID_NOTIFY_BIND;
+			spid = s->spid;
+		} else if (s && s->detached) {
+			event = IOASID_NOTIFY_UNBIND;
+			spid = s->spid;
+		} else if (ioasid_entry_is_freed(e) &&
+			   !(e->flags & IOASID_FREE_SENT)) {
+			e->flags |= IOASID_FREE_SENT;
+			event = IOASID_NOTIFY_FREE;
+			if (s)
+				spid = s->spid;
+		} else {
+			break;
+		}
+		spin_unlock_irqrestore(&e->lock, flags);
+
+		ioasid_call(e, event, spid);
+
+		spin_lock_irqsave(&e->lock, flags);
+		if (event == IOASID_NOTIFY_UNBIND) {
+			ioasid_spid_pop(e);
+		} else if (event == IOASID_NOTIFY_FREE) {
+			while (e->spids)
+				ioasid_spid_pop(e);
+			drop_owner = e->flags & IOASID_OWNED;
+			e->flags &= ~IOASID_OWNED;
+			break;
+		}
+	}
+	e->flags &= ~IOASID_EMITTING;
+	spin_unlock_irqrestore(&e->lock, flags);
+
+	if (drop_owner)
+		ioasid_entry_put(e);
+}
+
+/* Wait for the mark; returns false when the id has had its FREE event. */
+static bool ioasid_emit_begin_wait(struct ioasid_entry *e)
+{
+	bool mine, dead;
+
+	for (;;) {
+		spin_lock_irq(&e->lock);
+		dead = e->flags & IOASID_FREE_SENT;
+		mine = !dead && ioasid_emit_begin(e);
+		spin_unlock_irq(&e->lock);
+		if (dead || mine)
+			return mine;
+		/* Handlers do not sleep, so it is not for long. */
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+static void ioasid_mm_call(struct ioasid_mm_link *link,
+			   enum ioasid_notify_event event, ioasid_t spid,
+			   struct ioasid_nb_args *args)
+{
+	struct notifier_block *nb = link->sub->nb;
+	struct ioasid_nb_args copy = *args;
+
+	copy.spid = spid;
+	nb->notifier_call(nb, event, &copy);
+}
+
+/* The subscriber's events of one set pass through here. */
+static int ioasid_mm_notify(struct notifier_block *nb, unsigned long event,
+			    void *data)
+{
+	struct ioasid_mm_link *link = container_of(nb, struct ioasid_mm_link, nb);
+	struct ioasid_nb_args *args = data;
+
+	/*
+	 * The replay may not have come to this id: tell what came before.  The
+	 * replay will tell of it again, unless this is FREE.
+	 */
+	if (READ_ONCE(link->replay) && event != IOASID_NOTIFY_ALLOC) {
+		ioasid_mm_call(link, IOASID_NOTIFY_ALLOC, INVALID_IOASID, args);
+		if (event != IOASID_NOTIFY_BIND && args->spid != INVALID_IOASID)
+			ioasid_mm_call(link, IOASID_NOTIFY_BIND, args->spid,
+				       args);
+	}
+	return link->sub->nb->notifier_call(link->sub->nb, event, data);
+}
+
+/* Tell a new subscriber of the ids that the set has. */
+static void ioasid_mm_replay(struct ioasid_mm_link *link)
+{
+	struct ioasid_nb_args args = { .set = link->set };
+	struct ioasid_entry *e = NULL;
+	ioasid_t spid;
+
+	while ((e = ioasid_set_next(link->set, e))) {
+		if (!ioasid_emit_begin_wait(e))
+			continue;
+
+		/* Nothing is due while nobody had the mark. */
+		spin_lock_irq(&e->lock);
+		spid = e->spids ? e->spids->spid : INVALID_IOASID;
+		spin_unlock_irq(&e->lock);
+
+		rcu_read_lock();
+		args.id = e->id;
+		args.pdata = rcu_dereference(e->private);
+		ioasid_mm_call(link, IOASID_NOTIFY_ALLOC, INVALID_IOASID, &args);
+		if (spid != INVALID_IOASID)
+			ioasid_mm_call(link, IOASID_NOTIFY_BIND, spid, &args);
+		rcu_read_unlock();
+
+		ioasid_emit(e);
+		cond_resched();
+	}
+
+	/*
+	 * A FREE that we left to the CPU that delivers it may not have come to
+	 * the link; that CPU shall tell of the id first.
+	 */
+	synchronize_rcu();
+	WRITE_ONCE(link->replay, false);
+}
+
+static struct ioasid_mm_link *ioasid_mm_link(struct ioasid_mm_sub *sub,
+					     struct ioasid_set *set)
+{
+	struct ioasid_mm_link *link;
+
+	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	if (!link)
+		return NULL;
+	link->nb.notifier_call = ioasid_mm_notify;
+	link->nb.priority = sub->nb->priority;
+	link->sub = sub;
+	link->set = set;
+	/* Until we know that the set has no ids */
+	link->replay = true;
+	list_add_tail(&link->list, &sub->links);
+	atomic_notifier_chain_register(&set->chain, &link->nb);
+	return link;
+}
+
+/* Waits for handlers that run. */
+static void ioasid_mm_unlink(struct ioasid_mm_link *link)
+{
+	atomic_notifier_chain_unregister(&link->set->chain, &link->nb);
+	list_del(&link->list);
+	kfree(link);
+}
+
+/* A new set: link it to the subscribers that wait for its mm. */
+int ioasid_notifier_add_set(struct ioasid_set *set)
+{
+	struct ioasid_mm_link *link;
+	struct ioasid_mm_sub *sub;
+
+	lockdep_assert_held(&ioasid_sets_lock);
+	if (set->type != IOASID_SET_TYPE_MM)
+		return 0;
+
+	list_for_each_entry(sub, &ioasid_mm_subs, list) {
+		if (sub->mm != set->token)
+			continue;
+		link = ioasid_mm_link(sub, set);
+		if (!link) {
+			ioasid_notifier_del_set(set);
+			return -ENOMEM;
+		}
+		link->replay = false;
+	}
+	return 0;
+}
+
+/* The set goes, and with it the links to it. */
+void ioasid_notifier_del_set(struct ioasid_set *set)
+{
+	struct ioasid_mm_link *link, *next;
+	struct ioasid_mm_sub *sub;
+
+	lockdep_assert_held(&ioasid_sets_lock);
+	if (set->type == IOASID_SET_TYPE_MM) {
+		list_for_each_entry(sub, &ioasid_mm_subs, list) {
+			list_for_each_entry_safe(link, next, &sub->links, list)
+				if (link->set == set)
+					ioasid_mm_unlink(link);
+		}
+	}
+	WARN_ONCE(rcu_access_pointer(set->chain.head),
+		  "IOASID set is going and has subscribers\n");
+}
+
+static struct atomic_notifier_head *ioasid_chain_of(struct ioasid_set *set)
+{
+	return set ? &set->chain : &ioasid_chain;
+}
+
+/**
+ * ioasid_register_notifier - subscribe to events
+ * @set: a set, of which the caller holds a reference until it has unregistered;
+ *	 NULL for the events of all sets
+ * @nb: the subscriber; enum ioasid_notifier_prio has the priorities.  It must
+ *	not be in another chain.  It is called with enum ioasid_notify_event and
+ *	struct ioasid_nb_args, possibly with interrupts disabled, must not sleep
+ *	and returns NOTIFY_OK or NOTIFY_DONE.
+ *
+ * Subscribers of the set are called before those of all sets, and among each
+ * the highest priority first.  The order holds for what handlers do themselves;
+ * work they queue with ioasid_queue_work() runs in the order of queueing.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -EINVAL for @nb without a function; -EBUSY when @nb is registered
+ * there already.
+ */
+int ioasid_register_notifier(struct ioasid_set *set, struct notifier_block *nb)
+{
+	struct atomic_notifier_head *chain = ioasid_chain_of(set);
+	struct notifier_block *other;
+	int ret = 0;
+
+	if (!nb || !nb->notifier_call)
+		return -EINVAL;
+
+	/* Keeps another one from registering between the two steps. */
+	mutex_lock(&ioasid_sets_lock);
+	rcu_read_lock();
+	for (other = rcu_dereference(chain->head); other;
+	     other = rcu_dereference(other->next))
+		if (other == nb)
+			ret = -EBUSY;
+	rcu_read_unlock();
+	if (!ret)
+		ret = atomic_notifier_chain_register(chain, nb);
+	mutex_unlock(&ioasid_sets_lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_register_notifier);
+
+/**
+ * ioasid_unregister_notifier - end a subscription
+ * @set: as registered
+ * @nb: as registered
+ *
+ * When it returns @nb is not running and will not be called again.
+ *
+ * Context: Process context, may sleep.
+ */
+void ioasid_unregister_notifier(struct ioasid_set *set,
+				struct notifier_block *nb)
+{
+	int ret = atomic_notifier_chain_unregister(ioasid_chain_of(set), nb);
+
+	WARN_ONCE(ret, "IOASID notifier %ps was not registered\n",
+		  nb->notifier_call);
+}
+EXPORT_SYMBOL_GPL(ioasid_unregister_notifier);
+
+static struct ioasid_mm_sub *ioasid_mm_find(struct mm_struct *mm,
+					    struct notifier_block *nb)
+{
+	struct ioasid_mm_sub *sub;
+
+	lockdep_assert_held(&ioasid_sets_lock);
+	list_for_each_entry(sub, &ioasid_mm_subs, list)
+		if (sub->mm == mm && sub->nb == nb)
+			return sub;
+	return NULL;
+}
+
+static void ioasid_mm_free(struct ioasid_mm_sub *sub)
+{
+	struct ioasid_mm_link *link, *next;
+
+	list_for_each_entry_safe(link, next, &sub->links, list)
+		ioasid_mm_unlink(link);
+	list_del(&sub->list);
+	mmdrop(sub->mm);
+	kfree(sub);
+}
+
+/**
+ * ioasid_register_notifier_mm - subscribe to the events of all sets of an mm
+ * @mm: the mm; a reference (mmgrab()) is taken
+ * @nb: the subscriber, as for ioasid_register_notifier().  The same one may
+ *	subscribe to one mm only.
+ *
+ * For subscribers that know a process but not its sets.  Sets of that mm that
+ * are made later count as well.  Of the ids that are there already the
+ * subscriber gets ALLOC, and BIND when they have an SPID, before anything else;
+ * those two may come twice, but not after FREE.
+ *
+ * An mm may have several sets, each with SPIDs of its own: look at the set in
+ * the arguments.
+ *
+ * Context: Process context, may sleep; @nb is called in it.
+ * Return: 0; -EINVAL for NULL or @nb without a function; -EBUSY when @nb is
+ * registered for @mm already; -ENOMEM.
+ */
+int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
+{
+	struct ioasid_mm_link *link;
+	struct ioasid_mm_sub *sub;
+	struct ioasid_set *set;
+	int ret = 0;
+
+	if (!mm || !nb || !nb->notifier_call)
+		return -EINVAL;
+
+	sub = kzalloc(sizeof(*sub), GFP_KERNEL);
+	if (!sub)
+		return -ENOMEM;
+	mmgrab(mm);
+	sub->mm = mm;
+	sub->nb = nb;
+	INIT_LIST_HEAD(&sub->links);
+
+	mutex_lock(&ioasid_sets_lock);
+	if (ioasid_mm_find(mm, nb))
+		ret = -EBUSY;
+	list_add_tail(&sub->list, &ioasid_mm_subs);
+	list_for_each_entry(set, &ioasid_sets, sets) {
+		if (!ret && set->type == IOASID_SET_TYPE_MM &&
+		    set->token == mm && !ioasid_mm_link(sub, set))
+			ret = -ENOMEM;
+	}
+	if (ret) {
+		ioasid_mm_free(sub);
+		mutex_unlock(&ioasid_sets_lock);
+		return ret;
+	}
+
+	/* Handlers do not run under the mutex, a reference keeps the set. */
+again:
+	list_for_each_entry(link, &sub->links, list) {
+		if (!link->replay || !ioasid_set_tryget(link->set))
+			continue;
+		set = link->set;
+		mutex_unlock(&ioasid_sets_lock);
+		ioasid_mm_replay(link);
+		ioasid_set_put(set);
+		mutex_lock(&ioasid_sets_lock);
+		goto again;
+	}
+	mutex_unlock(&ioasid_sets_lock);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(ioasid_register_notifier_mm);
+
+/**
+ * ioasid_unregister_notifier_mm - end a subscription to an mm
+ * @mm: as registered
+ * @nb: as registered
+ *
+ * When it returns @nb is not running and will not be called again.
+ *
+ * Context: Process context, may sleep.
+ */
+void ioasid_unregister_notifier_mm(struct mm_struct *mm,
+				   struct notifier_block *nb)
+{
+	struct ioasid_mm_sub *sub;
+
+	mutex_lock(&ioasid_sets_lock);
+	sub = ioasid_mm_find(mm, nb);
+	if (sub)
+		ioasid_mm_free(sub);
+	mutex_unlock(&ioasid_sets_lock);
+	WARN_ONCE(!sub, "IOASID notifier %ps was not registered for this mm\n",
+		  nb->notifier_call);
+}
+EXPORT_SYMBOL_GPL(ioasid_unregister_notifier_mm);
+
+/**
+ * ioasid_queue_work - run work of a notifier that has to sleep
+ * @work: the work
+ *
+ * There is one ordered workqueue for all subscribers.  Queue one item that
+ * drains a list, not one for each id: a set with a million ids may be freed.
+ *
+ * Context: Any context but NMI.
+ * Return: false when @work was queued already.
+ */
+bool ioasid_queue_work(struct work_struct *work)
+{
+	return queue_work(ioasid_wq, work);
+}
+EXPORT_SYMBOL_GPL(ioasid_queue_work);
+
+/* After a grace period */
+bool ioasid_queue_rcu_work(struct rcu_work *rwork)
+{
+	return queue_rcu_work(ioasid_wq, rwork);
+}
+
+static int __init ioasid_notifier_init(void)
+{
+	ioasid_wq = alloc_ordered_workqueue("ioasid", WQ_MEM_RECLAIM);
+	if (!ioasid_wq)
+		panic("ioasid: no workqueue\n");
+	return 0;
+}
+core_initcall(ioasid_notifier_init);

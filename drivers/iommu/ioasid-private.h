@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * IOASID core, what its files share
+ *
+ *	ioasid-core.c		an id: allocation, references, states, data
+ *	ioasid-set.c		sets of ids
+ *	ioasid-pool.c		capacity: how many ids there may be at all
+ *	ioasid-spid.c		private ids of a set
+ *	ioasid-notifier.c	subscribers and the delivery of events
+ *	ioasid-allocator.c	the number space and custom allocators
+ *	ioasid-debugfs.c	what it looks like from outside
+ *
+ * Conventions: @e is always a struct ioasid_entry, @set a struct ioasid_set,
+ * @id an ioasid_t.  "pasid" names the 20-bit value on the bus, "ioasid" the
+ * number that software manages; they have the same value.
+ *
+ * Locks, all usable in any context but NMI and none held while a notifier runs:
+ *
+ *	e->lock			state of one id, its uses, its SPID, its pending
+ *				events
+ *	set->lock		the list of a set's ids, its quota and its count
+ *	set->spids xa_lock	the SPIDs of a set
+ *	ioasid_xa xa_lock	all ids, the list of custom allocators
+ *	pool lock		capacity
+ *	ioasid_sets_lock	mutex: the list of sets, the subscribers by mm
+ *
+ * Order: ioasid_sets_lock > everything; e->lock > set->spids xa_lock;
+ * set->lock > e->lock, pool lock; the others are not nested.
+ *
+ * Lookups run under RCU: entries and sets are freed after a grace period.
+ */
+#ifndef __IOASID_PRIVATE_H
+#define __IOASID_PRIVATE_H
+
+#include <linux/ioasid-core.h>
+#include <linux/notifier.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+/**
+ * enum ioasid_state - life of an id
+ * @IOASID_STATE_NEW: being allocated, nobody can find it
+ * @IOASID_STATE_IDLE: allocated
+ * @IOASID_STATE_ACTIVE: in use: has an SPID, a page table or a device
+ * @IOASID_STATE_FREE_PENDING: freed by its owner, others still refer to it
+ * @IOASID_STATE_GONE: its number can be handed out again
+ */
+enum ioasid_state {
+	IOASID_STATE_NEW,
+	IOASID_STATE_IDLE,
+	IOASID_STATE_ACTIVE,
+	IOASID_STATE_FREE_PENDING,
+	IOASID_STATE_GONE,
+};
+
+/* Flags of an entry, under its lock */
+#define IOASID_EMITTING		BIT(0)	/* somebody delivers its events */
+#define IOASID_FREE_SENT	BIT(1)	/* FREE was, or is being, delivered */
+#define IOASID_OWNED		BIT(2)	/* the owner's reference is not dropped */
+#define IOASID_ALLOC_SENT	BIT(3)	/* ALLOC was, or is being, delivered */
+
+/**
+ * struct ioasid_spid - one attachment of an SPID to an id
+ * @next: the attachment after this one
+ * @spid: the SPID
+ * @bind_sent: BIND was delivered
+ * @detached: UNBIND is due, then it leaves the set's namespace
+ *
+ * An entry has a queue of these, oldest first.  All but the last are detached;
+ * the queue is what is left to be told to subscribers plus the current SPID.
+ * It lets the SPID change while a slow handler still hears of an older one,
+ * without losing or reordering an event.
+ */
+struct ioasid_spid {
+	struct ioasid_spid *next;
+	ioasid_t spid;
+	bool bind_sent;
+	bool detached;
+};
+
+/**
+ * struct ioasid_entry - an IOASID
+ * @set: its set, a reference is held
+ * @private: private data, RCU
+ * @id: the number
+ * @state: enum ioasid_state, written under @lock, read without
+ * @flags: IOASID_EMITTING etc., under @lock
+ * @uses: SPID, page table and devices, under @lock
+ * @refs: references; the owner's, one for each use but the SPID, others'
+ * @lock: protects @state, @flags, @uses and @spids
+ * @spids: queue of SPID attachments
+ * @node: in the set's list, under the set's lock
+ * @rcu: for freeing; the entry has left the list by then
+ *
+ * One cache line without debug options: a lookup touches nothing else.
+ */
+struct ioasid_entry {
+	struct ioasid_set *set;
+	void __rcu *private;
+	ioasid_t id;
+	u8 state;
+	u8 flags;
+	u16 uses;
+	refcount_t refs;
+	/* state, flags, uses, spids */
+	spinlock_t lock;
+	struct ioasid_spid *spids;
+	union {
+		struct list_head node;
+		struct rcu_head rcu;
+	};
+};
+
+/**
+ * struct ioasid_set - a group of ids with one owner
+ * @refs: the creator's and one for each id
+ * @type: what @token is
+ * @token: the owner
+ * @gfp: for what is allocated on behalf of the owner
+ * @comm: name of the task that made the set, for debugfs
+ * @lock: protects @ids, @quota, @nr and @dying
+ * @ids: every entry of the set, in order of allocation
+ * @quota: how many ids the set reserved, 0: shares what is left
+ * @nr: ids that exist or are being allocated
+ * @dying: no new ids
+ * @pending: ids in %IOASID_STATE_FREE_PENDING
+ * @spids: SPID -> entry
+ * @chain: subscribers of this set
+ * @sets: in the list of all sets, under ioasid_sets_lock
+ * @rwork: frees the set, in process context as mmdrop() may not be called
+ *	   where ids are put
+ */
+struct ioasid_set {
+	refcount_t refs;
+	enum ioasid_set_type type;
+	void *token;
+	gfp_t gfp;
+	char comm[TASK_COMM_LEN];
+	/* ids, quota, nr, dying */
+	spinlock_t lock;
+	struct list_head ids;
+	u32 quota;
+	u32 nr;
+	bool dying;
+	atomic_t pending;
+	struct xarray spids;
+	struct atomic_notifier_head chain;
+	struct list_head sets;
+	struct rcu_work rwork;
+};
+
+/* ioasid-core.c */
+bool ioasid_entry_put(struct ioasid_entry *e);
+void ioasid_entry_free(struct ioasid_entry *e);
+bool ioasid_entry_is_visible(const struct ioasid_entry *e);
+bool ioasid_entry_is_freed(const struct ioasid_entry *e);
+struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
+				      int *err);
+void ioasid_set_state(struct ioasid_entry *e, enum ioasid_state state);
+int ioasid_entry_start_use(struct ioasid_entry *e);
+void ioasid_entry_end_use(struct ioasid_entry *e);
+
+/* ioasid-set.c */
+extern struct list_head ioasid_sets;
+extern struct mutex ioasid_sets_lock;
+bool ioasid_set_tryget(struct ioasid_set *set);
+int ioasid_set_charge(struct ioasid_set *set);
+void ioasid_set_uncharge(struct ioasid_set *set);
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e);
+void ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
+struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
+				     struct ioasid_entry *prev);
+
+/**
+ * enum ioasid_pool_user - who took ids from the pool
+ * @IOASID_POOL_RESERVED: ioasid_reserve_capacity()
+ * @IOASID_POOL_QUOTA: quotas of sets
+ * @IOASID_POOL_SHARED: ids of sets without quota
+ * @IOASID_POOL_USERS: number of the above
+ */
+enum ioasid_pool_user {
+	IOASID_POOL_RESERVED,
+	IOASID_POOL_QUOTA,
+	IOASID_POOL_SHARED,
+	IOASID_POOL_USERS,
+};
+
+/**
+ * struct ioasid_pool_state - the pool, for looking at it and for tests
+ * @capacity: ids there may be
+ * @left: ids nobody took
+ * @taken: ids taken, by user
+ *
+ * @capacity is the sum of all others.
+ */
+struct ioasid_pool_state {
+	u32 capacity;
+	u32 left;
+	u32 taken[IOASID_POOL_USERS];
+};
+
+/* ioasid-pool.c */
+int ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
+void ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
+void ioasid_pool_read(struct ioasid_pool_state *state);
+void ioasid_pool_swap(struct ioasid_pool_state *state);
+
+/* ioasid-notifier.c */
+bool ioasid_emit_begin(struct ioasid_entry *e);
+void ioasid_emit(struct ioasid_entry *e);
+int ioasid_notifier_add_set(struct ioasid_set *set);
+void ioasid_notifier_del_set(struct ioasid_set *set);
+bool ioasid_queue_rcu_work(struct rcu_work *rwork);
+
+/* ioasid-spid.c */
+void ioasid_spid_pop(struct ioasid_entry *e);
+
+/* ioasid-allocator.c */
+extern struct xarray ioasid_xa;
+int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max);
+void ioasid_number_free(struct ioasid_entry *e);
+
+/* ioasid-debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void ioasid_debugfs_init(void);
+#else
+static inline void ioasid_debugfs_init(void)
+{
+}
+#endif
+
+#endif /* __IOASID_PRIVATE_H */

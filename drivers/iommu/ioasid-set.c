@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IOASID core: sets
+ *
+ * A set groups the ids of one owner.  It is the unit of security (an id is only
+ * reached through its set, or by kernel code that says so), of quota, and the
+ * namespace of the owner's private ids.
+ *
+ * A set is kept by its creator's reference and by every id in it, so it goes
+ * when it was freed and its last id is gone, and its quota returns then.
+ */
+#include <linux/export.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "ioasid-private.h"
+
+/* Protects ioasid_sets and, in ioasid-notifier.c, the subscribers by mm. */
+DEFINE_MUTEX(ioasid_sets_lock);
+LIST_HEAD(ioasid_sets);
+
+static void ioasid_set_release_work(struct work_struct *work)
+{
+	struct ioasid_set *set = container_of(to_rcu_work(work),
+					      struct ioasid_set, rwork);
+
+	mutex_lock(&ioasid_sets_lock);
+	list_del(&set->sets);
+	ioasid_notifier_del_set(set);
+	mutex_unlock(&ioasid_sets_lock);
+
+	WARN_ON_ONCE(!xa_empty(&set->spids) || !list_empty(&set->ids));
+	if (set->type == IOASID_SET_TYPE_MM)
+		mmdrop(set->token);
+	kfree(set);
+}
+
+/**
+ * ioasid_set_alloc - make a set
+ * @token: the owner: the struct mm_struct for %IOASID_SET_TYPE_MM, of which a
+ *	   reference (mmgrab()) is taken; NULL for %IOASID_SET_TYPE_NULL
+ * @quota: number of ids to reserve for the set, and the most it can have; 0 for
+ *	   no reservation: the set shares what is left with all others
+ * @type: what @token is
+ *
+ * Context: Process context, may sleep.
+ * Return: the set with one reference, to be given back with ioasid_set_free();
+ * ERR_PTR(-EINVAL) for a token that does not fit the type, -ENOSPC when @quota
+ * ids are not left, -ENOMEM.
+ */
+struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
+				    enum ioasid_set_type type)
+{
+	struct ioasid_set *set;
+	int ret;
+
+	switch (type) {
+	case IOASID_SET_TYPE_NULL:
+		if (token)
+			return ERR_PTR(-EINVAL);
+		break;
+	case IOASID_SET_TYPE_MM:
+		if (!token)
+			return ERR_PTR(-EINVAL);
+		break;
+	default:
+		return ERR_PTR(-EINVAL);
+	}
+
+	set = kzalloc(sizeof(*set), GFP_KERNEL_ACCOUNT);
+	if (!set)
+		return ERR_PTR(-ENOMEM);
+
+	ret = ioasid_pool_take(IOASID_POOL_QUOTA, quota);
+	if (ret)
+		goto err_free;
+
+	refcount_set(&set->refs, 1);
+	set->type = type;
+	set->token = token;
+	set->quota = quota;
+	set->gfp = type == IOASID_SET_TYPE_MM ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
+	get_task_comm(set->comm, current);
+	spin_lock_init(&set->lock);
+	INIT_LIST_HEAD(&set->ids);
+	xa_init_flags(&set->spids, XA_FLAGS_LOCK_IRQ);
+	ATOMIC_INIT_NOTIFIER_HEAD(&set->chain);
+	INIT_RCU_WORK(&set->rwork, ioasid_set_release_work);
+
+	mutex_lock(&ioasid_sets_lock);
+	ret = ioasid_notifier_add_set(set);
+	if (!ret)
+		list_add_tail(&set->sets, &ioasid_sets);
+	mutex_unlock(&ioasid_sets_lock);
+	if (ret)
+		goto err_give;
+
+	if (type == IOASID_SET_TYPE_MM)
+		mmgrab(token);
+	return set;
+
+err_give:
+	ioasid_pool_give(IOASID_POOL_QUOTA, quota);
+err_free:
+	kfree(set);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(ioasid_set_alloc);
+
+/**
+ * ioasid_set_get - take another reference to a set
+ * @set: a set of which the caller holds a reference
+ *
+ * Context: Any context.
+ * Return: @set.
+ */
+struct ioasid_set *ioasid_set_get(struct ioasid_set *set)
+{
+	refcount_inc(&set->refs);
+	return set;
+}
+EXPORT_SYMBOL_GPL(ioasid_set_get);
+
+/* For sets found under RCU or ioasid_sets_lock, which may be on their way out */
+bool ioasid_set_tryget(struct ioasid_set *set)
+{
+	return refcount_inc_not_zero(&set->refs);
+}
+
+/**
+ * ioasid_set_put - drop a reference to a set
+ * @set: the set
+ *
+ * Context: Any context but NMI.
+ */
+void ioasid_set_put(struct ioasid_set *set)
+{
+	if (!refcount_dec_and_test(&set->refs))
+		return;
+	ioasid_pool_give(IOASID_POOL_QUOTA, set->quota);
+	ioasid_queue_rcu_work(&set->rwork);
+}
+EXPORT_SYMBOL_GPL(ioasid_set_put);
+
+/**
+ * ioasid_set_free - end a set
+ * @set: the set
+ *
+ * No id can be allocated from now on, every id is freed as by ioasid_free() and
+ * the creator's reference is dropped.  Ids that have users stay until those let
+ * go, and so does the set with its quota.
+ *
+ * Context: Process context, may sleep; notifiers run in it.
+ */
+void ioasid_set_free(struct ioasid_set *set)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&set->lock, flags);
+	set->dying = true;
+	spin_unlock_irqrestore(&set->lock, flags);
+
+	ioasid_free_all_in_set(set);
+	ioasid_set_put(set);
+}
+EXPORT_SYMBOL_GPL(ioasid_set_free);
+
+/**
+ * ioasid_set_is_empty - does the set have no id, not even one being freed?
+ * @set: the set
+ *
+ * Context: Any context but NMI.
+ * Return: true when it had none at the time of the call.
+ */
+bool ioasid_set_is_empty(struct ioasid_set *set)
+{
+	return !READ_ONCE(set->nr);
+}
+EXPORT_SYMBOL_GPL(ioasid_set_is_empty);
+
+/**
+ * ioasid_adjust_set - change the quota of a set
+ * @set: a set that was made with a quota
+ * @quota: the new one, > 0
+ *
+ * The difference is taken from, or given back to, what is left.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -EINVAL for a @quota of 0 or below the number of ids that the set
+ * has, or for a set without quota; -ENOSPC when not enough is left.
+ */
+int ioasid_adjust_set(struct ioasid_set *set, u32 quota)
+{
+	u32 old, more = 0, less = 0;
+	unsigned long flags;
+	int ret = 0;
+
+	/* The mutex keeps set->quota from changing between the steps. */
+	mutex_lock(&ioasid_sets_lock);
+	old = set->quota;
+	if (!quota || !old) {
+		ret = -EINVAL;
+		goto out;
+	}
+
+	if (quota > old) {
+		more = quota - old;
+		ret = ioasid_pool_take(IOASID_POOL_QUOTA, more);
+		if (ret)
+			goto out;
+	}
+
+	spin_lock_irqsave(&set->lock, flags);
+	if (quota < set->nr) {
+		ret = -EINVAL;
+	} else {
+		set->quota = quota;
+		if (quota < old)
+			less = old - quota;
+	}
+	spin_unlock_irqrestore(&set->lock, flags);
+
+	if (less)
+		ioasid_pool_give(IOASID_POOL_QUOTA, less);
+out:
+	mutex_unlock(&ioasid_sets_lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_adjust_set);
+
+/*
+ * Count an id that is about to be allocated against the quota, or the pool.
+ * Returns 0, -ENOSPC, or -EINVAL for a set that was freed.
+ */
+int ioasid_set_charge(struct ioasid_set *set)
+{
+	unsigned long flags;
+	int ret = 0;
+
+	spin_lock_irqsave(&set->lock, flags);
+	if (set->dying)
+		ret = -EINVAL;
+	else if (set->quota && set->nr >= set->quota)
+		ret = -ENOSPC;
+	else if (!set->quota)
+		ret = ioasid_pool_take(IOASID_POOL_SHARED, 1);
+	if (!ret)
+		set->nr++;
+	spin_unlock_irqrestore(&set->lock, flags);
+	return ret;
+}
+
+static void __ioasid_set_uncharge(struct ioasid_set *set)
+{
+	lockdep_assert_held(&set->lock);
+	set->nr--;
+	if (!set->quota)
+		ioasid_pool_give(IOASID_POOL_SHARED, 1);
+}
+
+/* For an allocation that failed before ioasid_set_add() */
+void ioasid_set_uncharge(struct ioasid_set *set)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&set->lock, flags);
+	__ioasid_set_uncharge(set);
+	spin_unlock_irqrestore(&set->lock, flags);
+}
+
+/*
+ * From here on the id can be found.  It gets its state under the set's lock, so
+ * that who walks the set to free everything does not meet a half-made one.
+ * Returns 0, or -EINVAL when the set was freed since ioasid_set_charge().
+ */
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e)
+{
+	unsigned long flags;
+	int ret = 0;
+
+	spin_lock_irqsave(&set->lock, flags);
+	if (set->dying) {
+		ret = -EINVAL;
+	} else {
+		ioasid_set_get(set);
+		list_add_tail(&e->node, &set->ids);
+		spin_lock(&e->lock);
+		ioasid_set_state(e, IOASID_STATE_IDLE);
+		spin_unlock(&e->lock);
+	}
+	spin_unlock_irqrestore(&set->lock, flags);
+	return ret;
+}
+
+/* Undoes ioasid_set_charge() and ioasid_set_add(). */
+void ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&set->lock, flags);
+	list_del(&e->node);
+	__ioasid_set_uncharge(set);
+	spin_unlock_irqrestore(&set->lock, flags);
+}
+
+/*
+ * Step through the ids of a set: returns the one after @prev, or the first,
+ * with a reference, and drops that of @prev.  The reference keeps an entry in
+ * the list, so nothing is lost or seen twice while others allocate and free.
+ */
+struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
+				     struct ioasid_entry *prev)
+{
+	struct ioasid_entry *e = NULL, *pos;
+	unsigned long flags;
+
+	spin_lock_irqsave(&set->lock, flags);
+	pos = prev ? list_next_entry(prev, node) :
+		     list_first_entry(&set->ids, struct ioasid_entry, node);
+	list_for_each_entry_from(pos, &set->ids, node) {
+		if (refcount_inc_not_zero(&pos->refs)) {
+			e = pos;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&set->lock, flags);
+
+	if (prev)
+		ioasid_entry_put(prev);
+	return e;
+}
+
+/**
+ * ioasid_set_for_each_ioasid - call a function for every id of a set
+ * @set: the set
+ * @fn: called with the id and @data; may sleep; a value other than 0 ends the
+ *	walk.  Ids being freed are left out.
+ * @data: for @fn
+ *
+ * A reference is held to the id while @fn runs, so an ioasid_free() in it does
+ * not see it go.  Ids allocated or freed during the walk may be left out.
+ *
+ * Context: Process context, may sleep.
+ * Return: what @fn returned last, 0 for an empty set.
+ */
+int ioasid_set_for_each_ioasid(struct ioasid_set *set,
+			       int (*fn)(ioasid_t id, void *data), void *data)
+{
+	struct ioasid_entry *e = NULL;
+	int ret = 0;
+
+	while ((e = ioasid_set_next(set, e))) {
+		if (!ioasid_entry_is_freed(e))
+			ret = fn(e->id, data);
+		if (ret) {
+			ioasid_entry_put(e);
+			break;
+		}
+		cond_resched();
+	}
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_set_for_each_ioasid);
+
+/**
+ * ioasid_free_all_in_set - free every id of a set
+ * @set: the set
+ *
+ * As ioasid_free() for each of them, in the order of their allocation.
+ *
+ * Context: Process context, may sleep; notifiers run in it.
+ */
+void ioasid_free_all_in_set(struct ioasid_set *set)
+{
+	struct ioasid_entry *e = NULL;
+
+	while ((e = ioasid_set_next(set, e))) {
+		ioasid_entry_free(e);
+		cond_resched();
+	}
+}
+EXPORT_SYMBOL_GPL(ioasid_free_all_in_set);

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IOASID core: private ids of a set
+ *
+ * An SPID is what the owner of a set calls one of its ids; for a VMM it is the
+ * PASID that the guest uses.  It is unique within the set, and an id has one at
+ * most.
+ *
+ * A slot of set->spids is reserved before e->lock is taken, as that may sleep.
+ * It is filled, and emptied, under e->lock together with e->spids, so that the
+ * namespace and the entry always agree.  An SPID stays in the namespace while
+ * subscribers hear of UNBIND or FREE, so that they can look it up.
+ */
+#include <linux/export.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include "ioasid-private.h"
+
+/* Under e->lock: what the id is called now, NULL when it has no SPID */
+static struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e)
+{
+	struct ioasid_spid *s = e->spids;
+
+	lockdep_assert_held(&e->lock);
+	while (s && s->next)
+		s = s->next;
+	return s && !s->detached ? s : NULL;
+}
+
+/* Under e->lock: forget the oldest attachment, its SPID may name another id. */
+void ioasid_spid_pop(struct ioasid_entry *e)
+{
+	struct ioasid_spid *s = e->spids;
+	unsigned long flags;
+
+	lockdep_assert_held(&e->lock);
+	xa_lock_irqsave(&e->set->spids, flags);
+	__xa_erase(&e->set->spids, s->spid);
+	xa_unlock_irqrestore(&e->set->spids, flags);
+	ioasid_entry_end_use(e);
+	e->spids = s->next;
+	kfree(s);
+}
+
+/* Under e->lock.  Returns 0, -EEXIST or -EBUSY. */
+static int ioasid_spid_name(struct ioasid_entry *e, struct ioasid_spid *s)
+{
+	struct ioasid_spid **tail = &e->spids;
+	unsigned long flags;
+	int ret;
+
+	if (ioasid_spid_current(e))
+		return -EEXIST;
+	ret = ioasid_entry_start_use(e);
+	if (ret)
+		return ret;
+
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = s;
+
+	/* The slot is reserved, so this does not allocate or fail. */
+	xa_lock_irqsave(&e->set->spids, flags);
+	__xa_store(&e->set->spids, s->spid, e, 0);
+	xa_unlock_irqrestore(&e->set->spids, flags);
+	return 0;
+}
+
+/**
+ * ioasid_attach_spid - give an IOASID a private id
+ * @id: the id
+ * @spid: what it shall be called in its set, anything but %INVALID_IOASID
+ *
+ * Subscribers get a BIND event.
+ *
+ * Context: Process context, may sleep; notifiers run in it.
+ * Return: 0; -EINVAL for %INVALID_IOASID; -ENOENT when there is no such id;
+ * -EEXIST when the id has an SPID, or @spid names an id of the set, also while
+ * its UNBIND is being delivered; -EBUSY when the id is being freed; -ENOMEM.
+ */
+int ioasid_attach_spid(ioasid_t id, ioasid_t spid)
+{
+	struct ioasid_entry *e;
+	struct ioasid_spid *s;
+	bool emit = false;
+	int ret;
+
+	if (spid == INVALID_IOASID)
+		return -EINVAL;
+
+	e = ioasid_entry_get(NULL, id, &ret);
+	if (!e)
+		return ret == -EINVAL ? -ENOENT : ret;
+
+	s = kzalloc(sizeof(*s), e->set->gfp);
+	if (!s) {
+		ret = -ENOMEM;
+		goto out_put;
+	}
+	s->spid = spid;
+
+	ret = xa_insert_irq(&e->set->spids, spid, NULL, e->set->gfp);
+	if (ret) {
+		if (ret == -EBUSY)
+			ret = -EEXIST;
+		goto out_free;
+	}
+
+	spin_lock_irq(&e->lock);
+	ret = ioasid_spid_name(e, s);
+	if (!ret)
+		emit = ioasid_emit_begin(e);
+	spin_unlock_irq(&e->lock);
+	if (ret) {
+		/* Erases the reservation. */
+		xa_erase_irq(&e->set->spids, spid);
+		goto out_free;
+	}
+
+	if (emit)
+		ioasid_emit(e);
+	ioasid_entry_put(e);
+	return 0;
+
+out_free:
+	kfree(s);
+out_put:
+	ioasid_entry_put(e);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_attach_spid);
+
+/**
+ * ioasid_detach_spid - take the private id off an IOASID
+ * @id: the id, may be being freed
+ *
+ * Subscribers get an UNBIND event, unless FREE was sent, which implies it.  The
+ * SPID may name another id of the set as soon as they had it: on return, unless
+ * another CPU was delivering an event of this id.
+ *
+ * Context: Any context but NMI; notifiers may run in it.
+ * Return: 0; -ENOENT when there is no such id or it has no SPID.
+ */
+int ioasid_detach_spid(ioasid_t id)
+{
+	struct ioasid_entry *e;
+	struct ioasid_spid *s;
+	unsigned long flags;
+	bool emit = false;
+	int ret = -ENOENT;
+
+	rcu_read_lock();
+	e = xa_load(&ioasid_xa, id);
+	if (!e || !ioasid_entry_is_visible(e)) {
+		rcu_read_unlock();
+		return -ENOENT;
+	}
+
+	spin_lock_irqsave(&e->lock, flags);
+	s = ioasid_spid_current(e);
+	if (s) {
+		s->detached = true;
+		ret = 0;
+		/*
+		 * Without a reference to be had the id is being released, and
+		 * the CPU that does it will emit this as well.
+		 */
+		if (!(e->flags & (IOASID_EMITTING | IOASID_FREE_SENT)) &&
+		    refcount_inc_not_zero(&e->refs))
+			emit = ioasid_emit_begin(e);
+	}
+	spin_unlock_irqrestore(&e->lock, flags);
+	rcu_read_unlock();
+
+	if (emit) {
+		ioasid_emit(e);
+		ioasid_entry_put(e);
+	}
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_detach_spid);
+
+/**
+ * ioasid_find_by_spid - the IOASID that a set calls @spid
+ * @set: the set
+ * @spid: the SPID
+ * @get: also take a reference, for ioasid_put()
+ *
+ * Context: Any context but NMI.
+ * Return: the id, or %INVALID_IOASID when there is none or it is being freed.
+ */
+ioasid_t ioasid_find_by_spid(struct ioasid_set *set, ioasid_t spid, bool get)
+{
+	ioasid_t id = INVALID_IOASID;
+	struct ioasid_entry *e;
+
+	rcu_read_lock();
+	e = xa_load(&set->spids, spid);
+	if (e && !ioasid_entry_is_freed(e) &&
+	    (!get || refcount_inc_not_zero(&e->refs)))
+		id = e->id;
+	rcu_read_unlock();
+
+	if (get && id != INVALID_IOASID) {
+		/* As in ioasid_entry_get(): look after taking it. */
+		smp_mb__after_atomic();
+		if (ioasid_entry_is_freed(e)) {
+			ioasid_entry_put(e);
+			id = INVALID_IOASID;
+		}
+	}
+	return id;
+}
+EXPORT_SYMBOL_GPL(ioasid_find_by_spid);

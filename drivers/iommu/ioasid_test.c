@@ -1,0 +1,1393 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the IOASID core
+ *
+ * Every test has a small pool of its own in the place of the real one, and the
+ * exit function checks that everything that was taken from it came back.
+ */
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/prandom.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "ioasid-private.h"
+
+#define TEST_CAPACITY	200000U
+#define TEST_EVENTS	64
+
+/* What a subscriber saw */
+struct test_event {
+	char who;
+	unsigned long event;
+	ioasid_t id;
+	ioasid_t spid;
+	void *pdata;
+	struct ioasid_set *set;
+};
+
+struct test_ctx {
+	struct ioasid_pool_state pool;
+	/* nr, events */
+	spinlock_t lock;
+	int nr;
+	struct test_event events[TEST_EVENTS];
+	/* The token of MM sets: never runs, never freed by mmdrop() */
+	struct mm_struct *mm;
+};
+
+/**
+ * struct test_sub - a subscriber of a test
+ * @nb: notifier
+ * @ctx: where it records
+ * @who: name in the record
+ * @react: called after recording
+ * @data: for @react
+ * @result: of @react, 0: as it should be
+ */
+struct test_sub {
+	struct notifier_block nb;
+	struct test_ctx *ctx;
+	char who;
+	void (*react)(struct test_sub *sub, unsigned long event,
+		      struct ioasid_nb_args *args);
+	ioasid_t data;
+	int result;
+};
+
+static int test_notify(struct notifier_block *nb, unsigned long event, void *p)
+{
+	struct test_sub *sub = container_of(nb, struct test_sub, nb);
+	struct test_ctx *ctx = sub->ctx;
+	struct ioasid_nb_args *args = p;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ctx->lock, flags);
+	if (ctx->nr < TEST_EVENTS)
+		ctx->events[ctx->nr] = (struct test_event) {
+			.who = sub->who, .event = event, .id = args->id,
+			.spid = args->spid, .pdata = args->pdata,
+			.set = args->set,
+		};
+	ctx->nr++;
+	spin_unlock_irqrestore(&ctx->lock, flags);
+
+	if (sub->react)
+		sub->react(sub, event, args);
+	return NOTIFY_OK;
+}
+
+static void test_sub_init(struct test_sub *sub, struct kunit *test, char who,
+			  int prio)
+{
+	memset(sub, 0, sizeof(*sub));
+	sub->nb.notifier_call = test_notify;
+	sub->nb.priority = prio;
+	sub->ctx = test->priv;
+	sub->who = who;
+}
+
+/* The i-th event that was seen */
+static void expect_event(struct kunit *test, int i, char who,
+			 enum ioasid_notify_event event, ioasid_t id,
+			 ioasid_t spid)
+{
+	struct test_ctx *ctx = test->priv;
+
+	KUNIT_ASSERT_GT_MSG(test, ctx->nr, i, "no event %d", i);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->events[i].who, who, "event %d", i);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->events[i].event, (unsigned long)event,
+			    "event %d", i);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->events[i].id, id, "event %d", i);
+	KUNIT_EXPECT_EQ_MSG(test, ctx->events[i].spid, spid, "event %d", i);
+}
+
+static void test_nop(struct work_struct *work)
+{
+}
+
+/* Wait until sets that were put are really gone. */
+static void test_settle(void)
+{
+	struct work_struct work;
+
+	rcu_barrier();
+	INIT_WORK_ONSTACK(&work, test_nop);
+	ioasid_queue_work(&work);
+	flush_work(&work);
+	destroy_work_on_stack(&work);
+	rcu_barrier();
+}
+
+static int ioasid_test_init(struct kunit *test)
+{
+	struct test_ctx *ctx;
+
+	ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	if (!ctx)
+		return -ENOMEM;
+	ctx->mm = kunit_kzalloc(test, sizeof(*ctx->mm), GFP_KERNEL);
+	if (!ctx->mm)
+		return -ENOMEM;
+	atomic_set(&ctx->mm->mm_count, 1);
+	spin_lock_init(&ctx->lock);
+	ctx->pool.capacity = TEST_CAPACITY;
+	ctx->pool.left = TEST_CAPACITY;
+	test->priv = ctx;
+	ioasid_pool_swap(&ctx->pool);
+	return 0;
+}
+
+static void ioasid_test_exit(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+
+	if (!ctx)
+		return;
+	test_settle();
+	ioasid_pool_swap(&ctx->pool);
+	KUNIT_EXPECT_EQ(test, ctx->pool.left, ctx->pool.capacity);
+	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->mm->mm_count), 1);
+}
+
+static struct ioasid_set *test_set(struct kunit *test, u32 quota)
+{
+	struct ioasid_set *set;
+
+	set = ioasid_set_alloc(NULL, quota, IOASID_SET_TYPE_NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(set));
+	return set;
+}
+
+static struct ioasid_set *test_mm_set(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct ioasid_set *set;
+
+	set = ioasid_set_alloc(ctx->mm, 0, IOASID_SET_TYPE_MM);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(set));
+	return set;
+}
+
+static ioasid_t test_alloc(struct kunit *test, struct ioasid_set *set)
+{
+	ioasid_t id = ioasid_alloc(set, 1, IOASID_MAX, NULL);
+
+	KUNIT_ASSERT_NE(test, id, INVALID_IOASID);
+	return id;
+}
+
+static enum ioasid_state test_state(ioasid_t id)
+{
+	struct ioasid_entry *e = xa_load(&ioasid_xa, id);
+
+	return e ? e->state : IOASID_STATE_GONE;
+}
+
+static unsigned int test_refs(ioasid_t id)
+{
+	struct ioasid_entry *e = xa_load(&ioasid_xa, id);
+
+	return e ? refcount_read(&e->refs) : 0;
+}
+
+static u32 test_left(void)
+{
+	struct ioasid_pool_state pool;
+
+	ioasid_pool_read(&pool);
+	return pool.left;
+}
+
+/* Capacity */
+
+static void capacity_install_only_lowers(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), TEST_CAPACITY);
+	ioasid_install_capacity(TEST_CAPACITY + 1);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), TEST_CAPACITY);
+	ioasid_install_capacity(1000);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 1000U);
+	ioasid_install_capacity(500);
+	ioasid_install_capacity(700);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 500U);
+	KUNIT_EXPECT_EQ(test, test_left(), 500U);
+	ioasid_install_capacity(0);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 0U);
+}
+
+static void capacity_install_keeps_reservations(struct kunit *test)
+{
+	u32 out;
+
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(100, &out), 0);
+	KUNIT_EXPECT_EQ(test, out, 100U);
+	ioasid_install_capacity(150);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 150U);
+	KUNIT_EXPECT_EQ(test, test_left(), 50U);
+	/* Less than is out: ignored */
+	ioasid_install_capacity(99);
+	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 150U);
+	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(100), 0);
+}
+
+static void capacity_reserve_errors(struct kunit *test)
+{
+	u32 out = 7;
+
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(TEST_CAPACITY + 1, &out),
+			-ENOSPC);
+	KUNIT_EXPECT_EQ(test, out, 7U);
+	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(10, NULL), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(11), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(U32_MAX), -EINVAL);
+	/* 0: all that is left */
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, &out), 0);
+	KUNIT_EXPECT_EQ(test, out, TEST_CAPACITY - 10);
+	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, &out), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(TEST_CAPACITY), 0);
+}
+
+static void capacity_exhausted_enospc(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t id;
+
+	ioasid_install_capacity(2);
+	test_alloc(test, set);
+	test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id),
+			-ENOSPC);
+	ioasid_set_free(set);
+	KUNIT_EXPECT_EQ(test, test_left(), 2U);
+}
+
+/* Sets */
+
+static void set_alloc_errors(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	u32 left = test_left();
+
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(ctx, 0, IOASID_SET_TYPE_NULL)),
+			(long)-EINVAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_MM)),
+			(long)-EINVAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, 0, 77)),
+			(long)-EINVAL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, left + 1, IOASID_SET_TYPE_NULL)),
+			(long)-ENOSPC);
+	KUNIT_EXPECT_EQ(test, test_left(), left);
+}
+
+static void set_quota_is_reserved_and_returned(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 5);
+	ioasid_t id;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 5);
+	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(set));
+	for (i = 0; i < 5; i++)
+		test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id),
+			-ENOSPC);
+	KUNIT_EXPECT_FALSE(test, ioasid_set_is_empty(set));
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 5);
+	ioasid_set_free(set);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+}
+
+static void set_without_quota_shares(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 1);
+	ioasid_free_all_in_set(set);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	ioasid_set_free(set);
+}
+
+static void set_outlives_free_until_last_id(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 3), *found;
+	ioasid_t id = test_alloc(test, set), no;
+
+	test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	ioasid_set_get(set);
+	ioasid_set_free(set);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &no),
+			-EINVAL);
+	ioasid_set_put(set);
+
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_FREE_PENDING);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 3);
+	found = ioasid_find_set(id);
+	KUNIT_EXPECT_PTR_EQ(test, found, set);
+	KUNIT_EXPECT_FALSE(test, ioasid_set_is_empty(set));
+	ioasid_set_put(found);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(NULL, id));
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find_set(id)), (long)-ENOENT);
+}
+
+static void set_adjust(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 2), *shared = test_set(test, 0);
+	ioasid_t id;
+
+	test_alloc(test, set);
+	test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(shared, 5), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, TEST_CAPACITY + 1), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 2);
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 3), 0);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 3);
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 2), 0);
+	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 2);
+	ioasid_set_free(set);
+	ioasid_set_free(shared);
+}
+
+static int test_count_id(ioasid_t id, void *data)
+{
+	u64 *sum = data;
+
+	*sum += id;
+	return 0;
+}
+
+static int test_free_id(ioasid_t id, void *data)
+{
+	ioasid_free(data, id);
+	return 0;
+}
+
+static int test_stop_at(ioasid_t id, void *data)
+{
+	return id == *(ioasid_t *)data ? -ECANCELED : 0;
+}
+
+static void set_for_each_sees_every_id(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	u64 want = 0, sum = 0;
+	ioasid_t id = 0;
+	int i;
+
+	KUNIT_EXPECT_EQ(test, ioasid_set_for_each_ioasid(set, test_count_id, &sum), 0);
+	for (i = 0; i < 100; i++) {
+		id = test_alloc(test, set);
+		want += id;
+	}
+	KUNIT_EXPECT_EQ(test, ioasid_set_for_each_ioasid(set, test_count_id, &sum), 0);
+	KUNIT_EXPECT_EQ(test, sum, want);
+	KUNIT_EXPECT_EQ(test, ioasid_set_for_each_ioasid(set, test_stop_at, &id),
+			-ECANCELED);
+
+	/* Ids being freed are left out */
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	ioasid_free(set, id);
+	sum = 0;
+	ioasid_set_for_each_ioasid(set, test_count_id, &sum);
+	KUNIT_EXPECT_EQ(test, sum, want - id);
+	ioasid_put(set, id);
+
+	/* The function may free */
+	ioasid_set_for_each_ioasid(set, test_free_id, set);
+	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(set));
+	ioasid_set_free(set);
+}
+
+/* Allocation */
+
+static void alloc_lowest_free(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t a, b, c;
+
+	a = ioasid_alloc(set, 1000, 1002, NULL);
+	b = ioasid_alloc(set, 1000, 1002, NULL);
+	c = ioasid_alloc(set, 1000, 1002, NULL);
+	KUNIT_EXPECT_EQ(test, a, 1000U);
+	KUNIT_EXPECT_EQ(test, b, 1001U);
+	KUNIT_EXPECT_EQ(test, c, 1002U);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, b));
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 1000, 1002, NULL), b);
+	ioasid_set_free(set);
+}
+
+static void alloc_errors(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t id = 77;
+	u32 left;
+
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 6, 5, NULL, &id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(NULL, 5, 6, NULL, &id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 0, 1, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, IOASID_MAX + 1, U32_MAX, NULL, &id),
+			-ENOSPC);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 5000, 5000, NULL, &id), 0);
+	left = test_left();
+	KUNIT_EXPECT_EQ(test, id, 5000U);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 5000, 5000, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 5000, 5000, NULL), INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, test_left(), left);
+	ioasid_set_free(set);
+}
+
+static void alloc_never_reserved_ids(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+
+	KUNIT_EXPECT_GE(test, ioasid_alloc(set, 0, IOASID_MAX, NULL),
+			(ioasid_t)IOASID_ALLOC_BASE);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, IOASID_MAX, U32_MAX, NULL),
+			IOASID_MAX);
+	ioasid_set_free(set);
+}
+
+static void number_not_reused_while_referenced(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t id, other;
+
+	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	KUNIT_EXPECT_FALSE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &other), -ENOSPC);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &other), 0);
+	ioasid_set_free(set);
+}
+
+/* States and references */
+
+static void state_edges(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t id = test_alloc(test, set);
+
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_IDLE);
+	KUNIT_EXPECT_EQ(test, test_refs(id), 1U);
+
+	/* IDLE -> ACTIVE -> IDLE, uses counted, each with a reference */
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, id), 0);
+	KUNIT_EXPECT_EQ(test, test_refs(id), 3U);
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_ACTIVE);
+	KUNIT_EXPECT_FALSE(test, ioasid_unuse(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_ACTIVE);
+	KUNIT_EXPECT_FALSE(test, ioasid_unuse(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_IDLE);
+
+	/* An SPID is a use without a reference */
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 9), 0);
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_ACTIVE);
+	KUNIT_EXPECT_EQ(test, test_refs(id), 1U);
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(id), 0);
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_ACTIVE);
+
+	/* ACTIVE -> FREE_PENDING -> gone */
+	KUNIT_EXPECT_FALSE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_FREE_PENDING);
+	KUNIT_EXPECT_TRUE(test, ioasid_unuse(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
+
+	/* IDLE -> FREE_PENDING -> gone at once */
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
+
+	/* IDLE and ACTIVE -> gone by the owner's put */
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 9), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 9, false), INVALID_IOASID);
+	ioasid_set_free(set);
+}
+
+static void free_pending_refuses(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t id = test_alloc(test, set);
+
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 3), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	KUNIT_EXPECT_FALSE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(id), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, id), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 4), -EBUSY);
+	/* Freeing again changes nothing */
+	KUNIT_EXPECT_FALSE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, test_refs(id), 1U);
+	/* The SPID is free for another id, the old one cannot be found */
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 3, false), INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(id), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(test_alloc(test, set), 3), 0);
+	/* Data can still be found */
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, test), 0);
+	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(set, id, NULL), (void *)test);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+	ioasid_set_free(set);
+}
+
+static void get_errors(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0), *other = test_set(test, 0);
+	struct ioasid_set *mm = test_mm_set(test);
+	ioasid_t id = test_alloc(test, set), mm_id = test_alloc(test, mm);
+
+	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, IOASID_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_get(other, id), -EACCES);
+	KUNIT_EXPECT_EQ(test, ioasid_use(other, id), -EACCES);
+	KUNIT_EXPECT_EQ(test, ioasid_use(NULL, IOASID_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, id), 0);
+	KUNIT_EXPECT_FALSE(test, ioasid_put(other, id));
+	KUNIT_EXPECT_FALSE(test, ioasid_unuse(other, id));
+	KUNIT_EXPECT_EQ(test, test_refs(id), 2U);
+	KUNIT_EXPECT_FALSE(test, ioasid_put(NULL, id));
+	KUNIT_EXPECT_FALSE(test, ioasid_put(NULL, IOASID_MAX));
+	KUNIT_EXPECT_FALSE(test, ioasid_free(other, id));
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_IDLE);
+	KUNIT_EXPECT_EQ(test, ioasid_free_sync(other, id), -EACCES);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(NULL, IOASID_MAX));
+	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(mm_id), -EPERM);
+	KUNIT_EXPECT_EQ(test, test_refs(mm_id), 1U);
+	ioasid_set_free(set);
+	ioasid_set_free(other);
+	ioasid_set_free(mm);
+}
+
+struct test_put_later {
+	struct delayed_work work;
+	ioasid_t id;
+	bool done;
+};
+
+static void test_put_work(struct work_struct *work)
+{
+	struct test_put_later *p = container_of(to_delayed_work(work),
+						struct test_put_later, work);
+
+	WRITE_ONCE(p->done, true);
+	ioasid_put(NULL, p->id);
+}
+
+static void free_sync_waits_for_users(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_put_later p = { .id = test_alloc(test, set) };
+
+	/* Nobody else: no wait */
+	KUNIT_EXPECT_EQ(test, ioasid_free_sync(set, test_alloc(test, set)), 0);
+
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, p.id), 0);
+	INIT_DELAYED_WORK_ONSTACK(&p.work, test_put_work);
+	schedule_delayed_work(&p.work, msecs_to_jiffies(20));
+	KUNIT_EXPECT_EQ(test, ioasid_free_sync(set, p.id), 0);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(p.done));
+	KUNIT_EXPECT_EQ(test, (int)test_state(p.id), (int)IOASID_STATE_GONE);
+	KUNIT_EXPECT_EQ(test, ioasid_free_sync(set, p.id), 0);
+	flush_delayed_work(&p.work);
+	destroy_delayed_work_on_stack(&p.work);
+	ioasid_set_free(set);
+}
+
+static bool test_getter_refuses(void *data)
+{
+	return false;
+}
+
+static bool test_getter_counts(void *data)
+{
+	++*(int *)data;
+	return true;
+}
+
+static void find_and_data(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0), *other = test_set(test, 0);
+	int data = 0;
+	ioasid_t id;
+
+	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, &data, &id), 0);
+	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(set, id, NULL), (void *)&data);
+	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(NULL, id, test_getter_counts),
+			    (void *)&data);
+	KUNIT_EXPECT_EQ(test, data, 1);
+	KUNIT_EXPECT_NULL(test, ioasid_find(set, id, test_getter_refuses));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find(other, id, NULL)), (long)-EACCES);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find(NULL, IOASID_MAX, NULL)),
+			(long)-ENOENT);
+
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, &id), -EBUSY);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(IOASID_MAX, &id), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_data(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_data(id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_data(id), 0);
+	/* No getter for no data */
+	KUNIT_EXPECT_NULL(test, ioasid_find(set, id, test_getter_counts));
+	KUNIT_EXPECT_EQ(test, data, 1);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, &id), 0);
+	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(set, id, NULL), (void *)&id);
+	ioasid_set_free(set);
+	ioasid_set_free(other);
+}
+
+/* SPIDs */
+
+static void spid_errors(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0), *other = test_set(test, 0);
+	ioasid_t a = test_alloc(test, set), b = test_alloc(test, set);
+	ioasid_t c = test_alloc(test, other);
+
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, INVALID_IOASID), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(IOASID_MAX, 1), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(a), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 100), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 100), -EEXIST);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 101), -EEXIST);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(b, 100), -EEXIST);
+	/* The refused ones left no reservation behind */
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(b, 101), 0);
+	/* Another set has a namespace of its own */
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(c, 100), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 100, false), a);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 101, false), b);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(other, 100, false), c);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(other, 101, false), INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(a), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(a), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 0), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 0, true), a);
+	KUNIT_EXPECT_EQ(test, test_refs(a), 2U);
+	KUNIT_EXPECT_EQ(test, test_refs(b), 1U);
+	ioasid_put(set, a);
+	ioasid_set_free(set);
+	ioasid_set_free(other);
+}
+
+static void spid_1_to_100000(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	ioasid_t first = test_alloc(test, set), id;
+	u32 spid, wrong = 0;
+
+	KUNIT_ASSERT_EQ(test, ioasid_attach_spid(first, 1), 0);
+	for (spid = 2; spid <= 100000; spid++) {
+		id = ioasid_alloc(set, 1, IOASID_MAX, NULL);
+		if (ioasid_attach_spid(id, spid))
+			wrong++;
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0U);
+	KUNIT_EXPECT_EQ(test, ioasid_find_by_spid(set, 1, false), first);
+	for (spid = 2; spid <= 100000; spid++) {
+		id = ioasid_find_by_spid(set, spid, false);
+		if (id == INVALID_IOASID || ioasid_detach_spid(id) ||
+		    ioasid_find_by_spid(set, spid, false) != INVALID_IOASID)
+			wrong++;
+		if (!(spid % 1000))
+			cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0U);
+	ioasid_set_free(set);
+}
+
+/* Notifiers */
+
+static void notifier_errors(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a, bad;
+
+	test_sub_init(&a, test, 'a', IOASID_PRIO_LAST);
+	memset(&bad, 0, sizeof(bad));
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &bad.nb), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &a.nb), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &a.nb), -EBUSY);
+	ioasid_unregister_notifier(set, &a.nb);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(NULL, &a.nb), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(NULL, &a.nb), -EBUSY);
+	ioasid_unregister_notifier(NULL, &a.nb);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(NULL, &a.nb), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &bad.nb), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &a.nb), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &a.nb), -EBUSY);
+	ioasid_unregister_notifier_mm(ctx->mm, &a.nb);
+	ioasid_set_free(set);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 0);
+}
+
+static void notifier_order(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0), *other = test_set(test, 0);
+	struct test_sub cpu, iommu, device, last, all, foreign;
+	struct test_ctx *ctx = test->priv;
+	static const char who[] = "cidlg";
+	int data, i;
+	ioasid_t id;
+
+	test_sub_init(&cpu, test, 'c', IOASID_PRIO_CPU);
+	test_sub_init(&iommu, test, 'i', IOASID_PRIO_IOMMU);
+	test_sub_init(&device, test, 'd', IOASID_PRIO_DEVICE);
+	test_sub_init(&last, test, 'l', IOASID_PRIO_LAST);
+	/* The global chain is after that of the set, whatever the priority */
+	test_sub_init(&all, test, 'g', IOASID_PRIO_CPU);
+	test_sub_init(&foreign, test, 'f', IOASID_PRIO_CPU);
+	ioasid_register_notifier(NULL, &all.nb);
+	ioasid_register_notifier(set, &last.nb);
+	ioasid_register_notifier(set, &iommu.nb);
+	ioasid_register_notifier(set, &cpu.nb);
+	ioasid_register_notifier(set, &device.nb);
+	ioasid_register_notifier(other, &foreign.nb);
+
+	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, &data, &id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 6), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+
+	KUNIT_EXPECT_EQ(test, ctx->nr, 25);
+	for (i = 0; i < 5; i++) {
+		expect_event(test, i, who[i], IOASID_NOTIFY_ALLOC, id, INVALID_IOASID);
+		expect_event(test, 5 + i, who[i], IOASID_NOTIFY_BIND, id, 5U);
+		expect_event(test, 10 + i, who[i], IOASID_NOTIFY_UNBIND, id, 5U);
+		expect_event(test, 15 + i, who[i], IOASID_NOTIFY_BIND, id, 6U);
+		/* FREE carries the SPID and stands for UNBIND */
+		expect_event(test, 20 + i, who[i], IOASID_NOTIFY_FREE, id, 6U);
+		KUNIT_EXPECT_PTR_EQ(test, ctx->events[i].pdata, (void *)&data);
+		KUNIT_EXPECT_PTR_EQ(test, ctx->events[i].set, set);
+	}
+
+	ioasid_unregister_notifier(set, &cpu.nb);
+	ioasid_unregister_notifier(set, &iommu.nb);
+	ioasid_unregister_notifier(set, &device.nb);
+	ioasid_unregister_notifier(set, &last.nb);
+	ioasid_unregister_notifier(other, &foreign.nb);
+	ioasid_unregister_notifier(NULL, &all.nb);
+	ioasid_set_free(set);
+	ioasid_set_free(other);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 25);
+}
+
+static void notifier_free_once_by_put(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a;
+	ioasid_t id;
+
+	test_sub_init(&a, test, 'a', 0);
+	ioasid_register_notifier(set, &a.nb);
+	id = test_alloc(test, set);
+	ioasid_attach_spid(id, 1);
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	KUNIT_EXPECT_FALSE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_EQ(test, ctx->nr, 2);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_EQ(test, ctx->nr, 3);
+	expect_event(test, 2, 'a', IOASID_NOTIFY_FREE, id, 1U);
+
+	/* One FREE for free, free again, put */
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	ioasid_free(set, id);
+	ioasid_free(set, id);
+	ioasid_put(set, id);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 5);
+	expect_event(test, 4, 'a', IOASID_NOTIFY_FREE, id, INVALID_IOASID);
+	ioasid_unregister_notifier(set, &a.nb);
+	ioasid_set_free(set);
+}
+
+/* A handler may call whatever does not sleep, also for its own id. */
+static void react_calls_back(struct test_sub *sub, unsigned long event,
+			     struct ioasid_nb_args *args)
+{
+	bool freed = event == IOASID_NOTIFY_FREE;
+	bool named = event == IOASID_NOTIFY_BIND || event == IOASID_NOTIFY_UNBIND;
+	struct ioasid_set *set;
+
+	if (ioasid_get(args->set, args->id) != (freed ? -EBUSY : 0))
+		sub->result = 1;
+	if (!freed)
+		ioasid_put(args->set, args->id);
+	if (IS_ERR(ioasid_find(args->set, args->id, NULL)))
+		sub->result = 2;
+	set = ioasid_find_set(args->id);
+	if (IS_ERR(set))
+		sub->result = 3;
+	else
+		ioasid_set_put(set);
+	if (named && ioasid_find_by_spid(args->set, args->spid, false) != args->id)
+		sub->result = 4;
+	if (freed && args->spid != INVALID_IOASID &&
+	    ioasid_find_by_spid(args->set, args->spid, false) != INVALID_IOASID)
+		sub->result = 5;
+	if (ioasid_free(NULL, sub->data))
+		sub->data = INVALID_IOASID;
+}
+
+static void notifier_calls_back(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a;
+	ioasid_t id, victim;
+
+	test_sub_init(&a, test, 'a', 0);
+	a.react = react_calls_back;
+	a.data = INVALID_IOASID;
+	ioasid_register_notifier(set, &a.nb);
+	victim = test_alloc(test, set);
+	a.data = victim;
+	id = test_alloc(test, set);
+	/* ALLOC of id freed victim from within */
+	expect_event(test, 1, 'a', IOASID_NOTIFY_ALLOC, id, INVALID_IOASID);
+	expect_event(test, 2, 'a', IOASID_NOTIFY_FREE, victim, INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 4), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(id), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, ctx->nr, 7);
+	KUNIT_EXPECT_EQ(test, a.result, 0);
+
+	/* The same by put */
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
+	KUNIT_EXPECT_EQ(test, a.result, 0);
+	ioasid_unregister_notifier(set, &a.nb);
+	ioasid_set_free(set);
+}
+
+/* Frees its own id on BIND, then takes the SPID off it, twice. */
+static void react_frees_on_bind(struct test_sub *sub, unsigned long event,
+				struct ioasid_nb_args *args)
+{
+	if (event != IOASID_NOTIFY_BIND)
+		return;
+	if (ioasid_free(args->set, args->id))
+		sub->result = 1;
+	if (ioasid_get(NULL, args->id) != -EBUSY)
+		sub->result = 2;
+	if (ioasid_detach_spid(args->id))
+		sub->result = 3;
+	if (ioasid_detach_spid(args->id) != -ENOENT)
+		sub->result = 4;
+}
+
+static void notifier_detach_while_freed_unbinds_once(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a, b;
+	ioasid_t id;
+	int i;
+
+	test_sub_init(&a, test, 'a', 1);
+	test_sub_init(&b, test, 'b', 0);
+	a.react = react_frees_on_bind;
+	ioasid_register_notifier(set, &a.nb);
+	ioasid_register_notifier(set, &b.nb);
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 8), 0);
+	/* Nobody sees FREE before BIND is through, nor anything after FREE */
+	KUNIT_EXPECT_EQ(test, ctx->nr, 8);
+	for (i = 0; i < 2; i++) {
+		expect_event(test, i, "ab"[i], IOASID_NOTIFY_ALLOC, id, INVALID_IOASID);
+		expect_event(test, 2 + i, "ab"[i], IOASID_NOTIFY_BIND, id, 8U);
+		expect_event(test, 4 + i, "ab"[i], IOASID_NOTIFY_UNBIND, id, 8U);
+		expect_event(test, 6 + i, "ab"[i], IOASID_NOTIFY_FREE, id, INVALID_IOASID);
+	}
+	KUNIT_EXPECT_EQ(test, a.result, 0);
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
+	ioasid_unregister_notifier(set, &a.nb);
+	ioasid_unregister_notifier(set, &b.nb);
+	ioasid_set_free(set);
+}
+
+static void react_frees_on_alloc(struct test_sub *sub, unsigned long event,
+				 struct ioasid_nb_args *args)
+{
+	if (event == IOASID_NOTIFY_ALLOC)
+		ioasid_free(NULL, args->id);
+	/* Not an error, and no UNBIND: FREE implies it */
+	if (event == IOASID_NOTIFY_FREE)
+		sub->result = ioasid_detach_spid(args->id);
+}
+
+static void notifier_free_in_alloc(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 1);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a;
+	ioasid_t id;
+
+	test_sub_init(&a, test, 'a', 0);
+	a.react = react_frees_on_alloc;
+	ioasid_register_notifier(set, &a.nb);
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id), 0);
+	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 2);
+	expect_event(test, 1, 'a', IOASID_NOTIFY_FREE, id, INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, a.result, -ENOENT);
+	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(set));
+	ioasid_unregister_notifier(set, &a.nb);
+	ioasid_set_free(set);
+}
+
+static void react_detaches_on_free(struct test_sub *sub, unsigned long event,
+				   struct ioasid_nb_args *args)
+{
+	if (event == IOASID_NOTIFY_FREE)
+		sub->result = ioasid_detach_spid(args->id);
+}
+
+static void notifier_detach_in_free(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub a;
+	ioasid_t id;
+	int i;
+
+	/* Once by free, once by the last put */
+	for (i = 0; i < 2; i++) {
+		test_sub_init(&a, test, 'a', 0);
+		a.react = react_detaches_on_free;
+		a.result = 1;
+		ioasid_register_notifier(set, &a.nb);
+		id = test_alloc(test, set);
+		ioasid_attach_spid(id, 8);
+		KUNIT_EXPECT_TRUE(test, i ? ioasid_put(set, id) : ioasid_free(set, id));
+		KUNIT_EXPECT_EQ(test, a.result, 0);
+		KUNIT_EXPECT_EQ(test, ctx->nr, 3 * (i + 1));
+		expect_event(test, 3 * i + 2, 'a', IOASID_NOTIFY_FREE, id, 8U);
+		ioasid_unregister_notifier(set, &a.nb);
+	}
+	ioasid_set_free(set);
+}
+
+static void notifier_mm_before_and_after_the_set(struct kunit *test)
+{
+	struct test_ctx *ctx = test->priv;
+	struct ioasid_set *first, *second, *kernel = test_set(test, 0);
+	struct test_sub early, late;
+	ioasid_t a, b;
+
+	/* Before there is a set of the mm */
+	test_sub_init(&early, test, 'e', IOASID_PRIO_CPU);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &early.nb), 0);
+	first = test_mm_set(test);
+	test_alloc(test, kernel);
+	a = test_alloc(test, first);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 1), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 2);
+	expect_event(test, 0, 'e', IOASID_NOTIFY_ALLOC, a, INVALID_IOASID);
+	expect_event(test, 1, 'e', IOASID_NOTIFY_BIND, a, 1U);
+
+	/* A second set of the same mm, with the same SPID */
+	second = test_mm_set(test);
+	b = test_alloc(test, second);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(b, 1), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 4);
+	KUNIT_EXPECT_PTR_EQ(test, ctx->events[3].set, second);
+
+	/* After: told of what is there, in each set */
+	test_sub_init(&late, test, 'l', IOASID_PRIO_IOMMU);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &late.nb), 0);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 8);
+	expect_event(test, 4, 'l', IOASID_NOTIFY_ALLOC, a, INVALID_IOASID);
+	expect_event(test, 5, 'l', IOASID_NOTIFY_BIND, a, 1U);
+	expect_event(test, 6, 'l', IOASID_NOTIFY_ALLOC, b, INVALID_IOASID);
+	expect_event(test, 7, 'l', IOASID_NOTIFY_BIND, b, 1U);
+	KUNIT_EXPECT_PTR_EQ(test, ctx->events[7].set, second);
+
+	/* Live, by priority, both */
+	ioasid_detach_spid(a);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 10);
+	expect_event(test, 8, 'e', IOASID_NOTIFY_UNBIND, a, 1U);
+	expect_event(test, 9, 'l', IOASID_NOTIFY_UNBIND, a, 1U);
+
+	ioasid_unregister_notifier_mm(ctx->mm, &early.nb);
+	ioasid_set_free(first);
+	KUNIT_EXPECT_EQ(test, ctx->nr, 11);
+	expect_event(test, 10, 'l', IOASID_NOTIFY_FREE, a, INVALID_IOASID);
+	/* The set goes before its subscriber */
+	test_settle();
+	ioasid_set_free(second);
+	expect_event(test, 11, 'l', IOASID_NOTIFY_FREE, b, 1U);
+	ioasid_unregister_notifier_mm(ctx->mm, &late.nb);
+	ioasid_set_free(kernel);
+}
+
+/* While it is being told of the first id, something happens to the second. */
+static void react_during_replay(struct test_sub *sub, unsigned long event,
+				struct ioasid_nb_args *args)
+{
+	ioasid_t other = sub->data;
+
+	if (other == INVALID_IOASID || other == args->id)
+		return;
+	sub->data = INVALID_IOASID;
+	ioasid_free(NULL, other);
+}
+
+static void notifier_mm_event_during_replay(struct kunit *test)
+{
+	struct ioasid_set *set = test_mm_set(test);
+	struct test_ctx *ctx = test->priv;
+	ioasid_t a = test_alloc(test, set), b = test_alloc(test, set);
+	struct test_sub sub;
+
+	ioasid_attach_spid(b, 2);
+	test_sub_init(&sub, test, 's', 0);
+	sub.react = react_during_replay;
+	sub.data = b;
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &sub.nb), 0);
+	/* b's ALLOC and BIND come before its FREE, nothing after it */
+	KUNIT_EXPECT_EQ(test, ctx->nr, 4);
+	expect_event(test, 0, 's', IOASID_NOTIFY_ALLOC, a, INVALID_IOASID);
+	expect_event(test, 1, 's', IOASID_NOTIFY_ALLOC, b, INVALID_IOASID);
+	expect_event(test, 2, 's', IOASID_NOTIFY_BIND, b, 2U);
+	expect_event(test, 3, 's', IOASID_NOTIFY_FREE, b, 2U);
+	ioasid_unregister_notifier_mm(ctx->mm, &sub.nb);
+	ioasid_set_free(set);
+}
+
+/* Custom allocators */
+
+struct test_allocator {
+	struct ioasid_allocator_ops ops;
+	ioasid_t next;
+	int allocs, frees;
+	ioasid_t freed;
+};
+
+static ioasid_t test_custom_alloc(ioasid_t min, ioasid_t max, void *data)
+{
+	struct test_allocator *a = data;
+
+	a->allocs++;
+	return a->next;
+}
+
+static void test_custom_free(ioasid_t id, void *data)
+{
+	struct test_allocator *a = data;
+
+	a->frees++;
+	a->freed = id;
+}
+
+static void test_custom_free_2(ioasid_t id, void *data)
+{
+	test_custom_free(id, data);
+}
+
+static void test_allocator_init(struct test_allocator *a, bool other_group)
+{
+	memset(a, 0, sizeof(*a));
+	a->ops.alloc = test_custom_alloc;
+	a->ops.free = other_group ? test_custom_free_2 : test_custom_free;
+	a->ops.pdata = a;
+	a->next = INVALID_IOASID;
+}
+
+static void test_skip_with_ids(struct kunit *test)
+{
+	if (!xa_empty(&ioasid_xa))
+		kunit_skip(test, "the system has IOASIDs in use");
+}
+
+static void allocator_result_is_checked(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_allocator a;
+	ioasid_t id;
+
+	test_skip_with_ids(test);
+	test_allocator_init(&a, false);
+	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&a.ops), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_register_allocator(&a.ops), -EEXIST);
+
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, a.frees, 0);
+	/* Out of range: given back */
+	a.next = 21;
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, a.frees, 1);
+	KUNIT_EXPECT_EQ(test, a.freed, 21U);
+	a.next = 15;
+	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), 0);
+	KUNIT_EXPECT_EQ(test, id, 15U);
+	/* Not given back before the last user lets go */
+	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
+	ioasid_free(set, id);
+	KUNIT_EXPECT_EQ(test, a.frees, 1);
+	ioasid_put(set, id);
+	KUNIT_EXPECT_EQ(test, a.frees, 2);
+	KUNIT_EXPECT_EQ(test, a.freed, 15U);
+	ioasid_unregister_allocator(&a.ops);
+
+	/* Back to our own */
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 11, 20, NULL), 11U);
+	KUNIT_EXPECT_EQ(test, ioasid_register_allocator(&a.ops), -EAGAIN);
+	ioasid_set_free(set);
+	KUNIT_EXPECT_EQ(test, a.frees, 2);
+}
+
+static void allocator_takes_over(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_allocator a, same, other;
+	ioasid_t id;
+
+	test_skip_with_ids(test);
+	test_allocator_init(&a, false);
+	test_allocator_init(&other, true);
+	test_allocator_init(&same, false);
+	a.next = 10;
+	other.next = 11;
+	same.next = 12;
+	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&a.ops), 0);
+	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&other.ops), 0);
+	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&same.ops), 0);
+
+	/* The first is active; its group keeps the ids when it goes */
+	id = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, id, 10U);
+	ioasid_unregister_allocator(&a.ops);
+	KUNIT_EXPECT_EQ(test, test_alloc(test, set), 12U);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
+	KUNIT_EXPECT_EQ(test, a.frees, 0);
+	KUNIT_EXPECT_EQ(test, same.freed, 10U);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, 12));
+
+	/* Then the next group */
+	ioasid_unregister_allocator(&same.ops);
+	KUNIT_EXPECT_EQ(test, test_alloc(test, set), 11U);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, 11));
+	KUNIT_EXPECT_EQ(test, other.frees, 1);
+	ioasid_unregister_allocator(&other.ops);
+	ioasid_set_free(set);
+}
+
+/* Concurrency */
+
+#define STORM_THREADS	8
+#define STORM_SHARED	16
+
+struct storm {
+	struct ioasid_set *set;
+	ioasid_t shared[STORM_SHARED];
+	atomic_t errors;
+	atomic_t allocs, frees;
+	struct notifier_block nb;
+	struct task_struct *threads[STORM_THREADS];
+	struct completion done[STORM_THREADS];
+	atomic_t nr;
+	u32 seed;
+	int ops;
+};
+
+static int storm_notify(struct notifier_block *nb, unsigned long event, void *p)
+{
+	struct storm *s = container_of(nb, struct storm, nb);
+	struct ioasid_nb_args *args = p;
+
+	if (event == IOASID_NOTIFY_ALLOC)
+		atomic_inc(&s->allocs);
+	else if (event == IOASID_NOTIFY_FREE)
+		atomic_inc(&s->frees);
+	if (args->set != s->set || IS_ERR(ioasid_find(s->set, args->id, NULL)))
+		atomic_inc(&s->errors);
+	return NOTIFY_OK;
+}
+
+static int storm_thread(void *data)
+{
+	struct storm *s = data;
+	int me = atomic_inc_return(&s->nr) - 1;
+	struct rnd_state rnd;
+	ioasid_t id;
+	int i, ret;
+
+	prandom_seed_state(&rnd, s->seed + me);
+	for (i = 0; i < s->ops; i++) {
+		u32 r = prandom_u32_state(&rnd);
+		ioasid_t *slot = &s->shared[(r >> 8) % STORM_SHARED];
+
+		id = READ_ONCE(*slot);
+		switch (r % 8) {
+		case 0:
+			id = ioasid_alloc(s->set, 1, IOASID_MAX, NULL);
+			if (id != INVALID_IOASID)
+				id = xchg(slot, id);
+			if (id != INVALID_IOASID)
+				ioasid_free(s->set, id);
+			break;
+		case 1:
+			id = xchg(slot, INVALID_IOASID);
+			if (id != INVALID_IOASID)
+				ioasid_free(s->set, id);
+			break;
+		case 2:
+			ioasid_attach_spid(id, (r >> 12) % 32);
+			break;
+		case 3:
+			ioasid_detach_spid(id);
+			break;
+		case 4:
+			if (!ioasid_use(s->set, id)) {
+				cond_resched();
+				ioasid_unuse(s->set, id);
+			}
+			break;
+		case 5:
+			id = ioasid_find_by_spid(s->set, (r >> 12) % 32, true);
+			if (id != INVALID_IOASID)
+				ioasid_put(s->set, id);
+			break;
+		case 6:
+			ret = ioasid_get(s->set, id);
+			if (!ret)
+				ioasid_put(s->set, id);
+			else if (ret != -EINVAL && ret != -EBUSY)
+				atomic_inc(&s->errors);
+			break;
+		case 7:
+			/* A double free is legal and changes nothing */
+			if (!ioasid_get(s->set, id)) {
+				if (xchg(slot, INVALID_IOASID) == id)
+					ioasid_free(s->set, id);
+				ioasid_free(s->set, id);
+				ioasid_put(s->set, id);
+			}
+			break;
+		}
+		cond_resched();
+	}
+	complete(&s->done[me]);
+	return 0;
+}
+
+static int storm_keep(ioasid_t id, void *data)
+{
+	++*(int *)data;
+	return 0;
+}
+
+static void storm_eight_threads(struct kunit *test)
+{
+	struct storm *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	int i, live = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->set = test_set(test, 0);
+	s->seed = get_random_u32();
+	s->ops = 4000;
+	s->nb.notifier_call = storm_notify;
+	kunit_info(test, "seed %u", s->seed);
+	for (i = 0; i < STORM_SHARED; i++)
+		s->shared[i] = INVALID_IOASID;
+	KUNIT_ASSERT_EQ(test, ioasid_register_notifier(s->set, &s->nb), 0);
+	for (i = 0; i < STORM_THREADS; i++)
+		init_completion(&s->done[i]);
+	for (i = 0; i < STORM_THREADS; i++) {
+		s->threads[i] = kthread_run(storm_thread, s, "ioasid-storm");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(s->threads[i]));
+	}
+	for (i = 0; i < STORM_THREADS; i++)
+		wait_for_completion(&s->done[i]);
+
+	ioasid_set_for_each_ioasid(s->set, storm_keep, &live);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->allocs) - atomic_read(&s->frees),
+			live);
+	KUNIT_EXPECT_EQ(test, s->set->nr, (u32)live);
+	ioasid_free_all_in_set(s->set);
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->allocs), atomic_read(&s->frees));
+	KUNIT_EXPECT_EQ(test, atomic_read(&s->errors), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(s->set));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&s->set->spids));
+	ioasid_unregister_notifier(s->set, &s->nb);
+	ioasid_set_free(s->set);
+}
+
+static struct kunit_case ioasid_cases[] = {
+	KUNIT_CASE(capacity_install_only_lowers),
+	KUNIT_CASE(capacity_install_keeps_reservations),
+	KUNIT_CASE(capacity_reserve_errors),
+	KUNIT_CASE(capacity_exhausted_enospc),
+	KUNIT_CASE(set_alloc_errors),
+	KUNIT_CASE(set_quota_is_reserved_and_returned),
+	KUNIT_CASE(set_without_quota_shares),
+	KUNIT_CASE(set_outlives_free_until_last_id),
+	KUNIT_CASE(set_adjust),
+	KUNIT_CASE(set_for_each_sees_every_id),
+	KUNIT_CASE(alloc_lowest_free),
+	KUNIT_CASE(alloc_errors),
+	KUNIT_CASE(alloc_never_reserved_ids),
+	KUNIT_CASE(number_not_reused_while_referenced),
+	KUNIT_CASE(state_edges),
+	KUNIT_CASE(free_pending_refuses),
+	KUNIT_CASE(get_errors),
+	KUNIT_CASE(free_sync_waits_for_users),
+	KUNIT_CASE(find_and_data),
+	KUNIT_CASE(spid_errors),
+	KUNIT_CASE(spid_1_to_100000),
+	KUNIT_CASE(notifier_errors),
+	KUNIT_CASE(notifier_order),
+	KUNIT_CASE(notifier_free_once_by_put),
+	KUNIT_CASE(notifier_calls_back),
+	KUNIT_CASE(notifier_detach_while_freed_unbinds_once),
+	KUNIT_CASE(notifier_free_in_alloc),
+	KUNIT_CASE(notifier_detach_in_free),
+	KUNIT_CASE(notifier_mm_before_and_after_the_set),
+	KUNIT_CASE(notifier_mm_event_during_replay),
+	KUNIT_CASE(allocator_result_is_checked),
+	KUNIT_CASE(allocator_takes_over),
+	KUNIT_CASE(storm_eight_threads),
+	{}
+};
+
+static struct kunit_suite ioasid_suite = {
+	.name = "ioasid",
+	.init = ioasid_test_init,
+	.exit = ioasid_test_exit,
+	.test_cases = ioasid_cases,
+};
+
+kunit_test_suite(ioasid_suite);
+
+MODULE_DESCRIPTION("KUnit tests of the IOASID core");
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+MODULE_LICENSE("GPL");

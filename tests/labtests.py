@@ -1,0 +1,248 @@
+"""Tests of the lab itself, on a small made-up source tree: nothing is fetched and nothing is built.
+
+Each test gets a copy of the repository's scripts with an empty series, and a "kernel" of a few
+files whose .gitignore hides every new file, as Debian's does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from machine import ROOT
+from report import Result
+
+BASE_FILES = {
+    ".gitignore": "*.o\n/*\n",
+    "drivers/a.c": "".join(f"line {n}\n" for n in range(30)),
+    "drivers/old.c": "old\n",
+    "drivers/whole.c": "before\n",
+}
+
+
+class Sandbox:
+    """A repository of its own with its own build directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.repo = directory / "repo"
+        self.tree = self.repo / "build/linux"
+        source = directory / "source"
+        for name, text in BASE_FILES.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(text)
+        self.environment = {**os.environ, "BUILD": str(self.repo / "build"), "KERNEL_SRC": str(source),
+                            "GIT_AUTHOR_NAME": "Author", "GIT_AUTHOR_EMAIL": "author@localhost",
+                            "GIT_COMMITTER_NAME": "Other", "GIT_COMMITTER_EMAIL": "other@localhost"}
+        shutil.copytree(ROOT / "scripts", self.repo / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pins.mk", self.repo)
+        (self.repo / ".gitignore").write_text("/build/\n__pycache__/\n")
+        (self.repo / "patches").mkdir()
+        (self.repo / "patches/series").write_text("# the series\n")
+        self.git(self.repo, "init", "-q")
+        self.script("prepare")
+
+    def git(self, where: Path, *args: str) -> str:
+        return subprocess.run(["git", *args], cwd=where, check=True, capture_output=True, text=True,
+                              env=self.environment).stdout.strip()
+
+    def script(self, name: str, *args: str, refused: str = "") -> str:
+        """Run one of scripts/; with `refused`, it must fail and say that."""
+        result = subprocess.run([self.repo / "scripts" / name, *args], capture_output=True, text=True,
+                                env=self.environment)
+        output = result.stdout + result.stderr
+        if refused:
+            assert result.returncode, f"{name} should have refused: {output}"
+            assert refused in output and "Traceback" not in output, f"{name} refused, but said: {output}"
+        else:
+            assert result.returncode == 0, f"{name} failed: {output}"
+        return output
+
+    def write(self, name: str, text: str) -> None:
+        (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.tree / name).write_text(text)
+
+    def commit(self, subject: str, files: dict[str, str | None]) -> None:
+        for name, text in files.items():
+            if text is None:
+                (self.tree / name).unlink()
+            else:
+                self.write(name, text)
+        self.git(self.tree, "add", "-f", "-A", "--", *files)
+        self.git(self.tree, "commit", "-q", "-s", "-m", f"{subject}\n\nWhy: {subject}.")
+
+    def series(self) -> None:
+        """Three commits: a file added with a hunk, a file deleted, a file replaced."""
+        edited = BASE_FILES["drivers/a.c"].replace("line 7\n", "line seven\n")
+        self.commit("one: Add new.c", {"drivers/new.c": "new\n", "drivers/a.c": edited})
+        self.commit("two: Delete old.c", {"drivers/old.c": None})
+        self.commit("three: Replace whole.c", {"drivers/whole.c": "after\n", "include/new.h": "header\n"})
+        self.script("export", "--replace", "drivers/whole.c")
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file of the repository outside build/."""
+        files = (path for path in self.repo.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.repo)): path.read_bytes() for path in files
+                if not path.relative_to(self.repo).parts[0] in ("build", ".git") and "__pycache__" not in path.parts}
+
+
+def round_trip(box: Sandbox) -> None:
+    """export(prepare(repository)) is the repository, byte for byte; and the tree is the same again"""
+    box.series()
+    before, head = box.contents(), box.git(box.tree, "rev-parse", "HEAD")
+    assert {"drivers/new.c", "drivers/whole.c", "include/new.h", "patches/0010-one-Add-new.c.patch"} <= set(before)
+    assert "drivers/a.c" not in before and "drivers/old.c" not in before
+    shutil.rmtree(box.repo / "build")
+    box.script("prepare")
+    assert box.git(box.tree, "rev-parse", "HEAD") == head
+    assert "nothing to do" in box.script("export")
+    assert box.contents() == before
+    assert not (box.tree / "drivers/old.c").exists()
+
+
+def time_stamps(box: Sandbox) -> None:
+    """bringing the tree up to date does not touch files that stay the same"""
+    box.series()
+    old = {name: (box.tree / name).stat().st_mtime_ns for name in ("drivers/a.c", "include/new.h")}
+    (box.repo / "drivers/new.c").write_text("newer\n")
+    box.script("prepare")
+    assert (box.tree / "drivers/new.c").read_text() == "newer\n"
+    assert old == {name: (box.tree / name).stat().st_mtime_ns for name in old}
+
+
+def fixup(box: Sandbox) -> None:
+    """a fixup commit is folded into its patch, and numbers stay"""
+    box.series()
+    names = (box.repo / "patches/series").read_text()
+    box.write("drivers/new.c", "fixed\n")
+    box.git(box.tree, "commit", "-q", "-a", "--fixup=:/one: Add")
+    box.script("export")
+    assert (box.repo / "drivers/new.c").read_text() == "fixed\n"
+    assert (box.repo / "patches/series").read_text() == names
+
+
+def insertion(box: Sandbox) -> None:
+    """a commit put between two others gets a number between theirs"""
+    box.series()
+    box.git(box.tree, "reset", "-q", "--hard", "HEAD~2")
+    box.commit("one and a half: Add more.c", {"drivers/more.c": "more\n"})
+    box.git(box.tree, "cherry-pick", "HEAD@{2}~1", "HEAD@{2}")
+    box.script("export")
+    numbers = [line[:4] for line in (box.repo / "patches/series").read_text().splitlines()[1:]]
+    assert numbers == ["0010", "0015", "0020", "0030"], numbers
+
+
+def later_touch(box: Sandbox) -> None:
+    """a second commit that changes an added file is refused, and the right way is named"""
+    box.series()
+    box.commit("four: Touch new.c", {"drivers/new.c": "again\n"})
+    box.script("export", refused="git commit --fixup=':/one: Add new.c'")
+
+
+def uncommitted(box: Sandbox) -> None:
+    """a new file that nobody committed stops export, though .gitignore hides it"""
+    box.series()
+    box.write("drivers/forgotten.c", "x\n")
+    box.script("export", refused="drivers/forgotten.c")
+    assert "tree newer" in box.script("status")
+
+
+def unclaimed(box: Sandbox) -> None:
+    """an overlay file that no patch claims is refused"""
+    box.series()
+    (box.repo / "drivers/stray.c").write_text("stray\n")
+    box.script("prepare", refused="drivers/stray.c")
+
+
+def claimed_twice(box: Sandbox) -> None:
+    """an overlay file that two patches claim is refused"""
+    box.series()
+    patch = box.repo / "patches/0020-two-Delete-old.c.patch"
+    patch.write_text(patch.read_text().replace("Upstream:", "Overlay: A drivers/new.c\nUpstream:"))
+    box.script("prepare", refused="is claimed by")
+
+
+def work_is_kept(box: Sandbox) -> None:
+    """work in the tree is never overwritten: both sides changed is refused by prepare and export"""
+    box.series()
+    (box.repo / "drivers/new.c").write_text("from the repository\n")
+    box.write("drivers/new.c", "from the tree\n")
+    assert "both changed" in box.script("status")
+    box.script("prepare", refused="both")
+    box.script("export", refused="the repository changed")
+    assert (box.tree / "drivers/new.c").read_text() == "from the tree\n"
+
+
+def replaced_base(box: Sandbox) -> None:
+    """a replaced file whose base version changed is refused"""
+    box.series()
+    patch = box.repo / "patches/0030-three-Replace-whole.c.patch"
+    text = patch.read_text()
+    blob = text.split("base=")[1][:40]
+    patch.write_text(text.replace(blob, "0" * 40))
+    box.script("prepare", refused="not the one it was written against")
+
+
+def taken_over(box: Sandbox) -> None:
+    """commits of another clone are taken over with their authors"""
+    box.series()
+    other = box.repo.parent / "other"
+    box.git(box.repo.parent, "clone", "-q", str(box.tree), str(other))
+    (other / "drivers/a.c").write_text("short\n")
+    box.git(other, "commit", "-q", "-a", "-s", "--author=Third <third@localhost>", "-m", "four: Shorten a.c")
+    box.script("import", str(other))
+    box.script("export")
+    patch = (box.repo / "patches/0040-four-Shorten-a.c.patch").read_text()
+    assert patch.startswith("From: Third <third@localhost>\n")
+
+
+def series_is_deterministic(box: Sandbox) -> None:
+    """make series writes the same bytes twice, and plain git am makes the tree of them"""
+    box.series()
+    shutil.copy(ROOT / "patches/cover-letter", box.repo / "patches/cover-letter")
+    mails = []
+    for number in range(2):
+        box.script("series")
+        out = box.repo / "build/series"
+        mails.append({file.name: file.read_bytes() for file in out.iterdir()})
+        shutil.rmtree(out)
+    assert mails[0] == mails[1] and len(mails[0]) == 4, sorted(mails[0])
+    assert "agrees" in box.script("check-series", "--no-checkpatch")
+
+
+TESTS: list[Callable[[Sandbox], None]] = [
+    round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
+    replaced_base, taken_over, series_is_deterministic]
+
+
+REAL = [
+    ("the series is stored as export would write it", ["scripts/export", "--check"]),
+    ("git am takes the series on a fresh tree, and makes the same tree", ["scripts/check-series", "--no-checkpatch"]),
+    ("the shell scripts are clean", ["scripts/lint", "--scripts-only"]),
+]
+
+
+def real() -> Iterator[Result]:
+    """The repository's own series, on the real source."""
+    subprocess.run([ROOT / "scripts/prepare"], check=True)
+    for name, command in REAL:
+        result = subprocess.run([ROOT / command[0], *command[1:]], capture_output=True, text=True)
+        output = (result.stdout + result.stderr).strip()
+        yield Result(name, "fail" if result.returncode else "pass", output if result.returncode else "")
+
+
+def run() -> Iterator[Result]:
+    for test in TESTS:
+        with tempfile.TemporaryDirectory() as directory:
+            name = (test.__doc__ or test.__name__).strip()
+            try:
+                test(Sandbox(Path(directory)))
+                yield Result(name, "pass")
+            except (AssertionError, OSError, subprocess.CalledProcessError) as failed:
+                traceback.print_exc()
+                yield Result(name, "fail", str(failed))
+    yield from real()
