@@ -6,6 +6,7 @@
     program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
     args     = ["ioasid"]
     files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
+    prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
     timeout  = 60                         # seconds the program may take
     keep_going = false                    # true: a WARN does not end the run at once
@@ -39,6 +40,7 @@ class GuestTest:
     program: str = ""
     args: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    prepare: str = ""
     selftests: str = ""
     timeout: int = 60
     keep_going: bool = False
@@ -61,6 +63,8 @@ class GuestTest:
         label = f"{self.name}@{kernel}"
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
+        if self.prepare:
+            subprocess.run([ROOT / self.prepare], check=True, stdout=subprocess.DEVNULL)
         program, args, files = self.program, self.args, list(self.files)
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
