@@ -7,6 +7,7 @@
     args     = ["ioasid"]                 # with selftests: only these programs of the directory
     files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
+    prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
     timeout  = 60                         # seconds the program may take
     keep_going = false                    # true: a WARN does not end the run at once
@@ -41,6 +42,7 @@ class GuestTest:
     args: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
+    prepare: str = ""
     selftests: str = ""
     timeout: int = 60
     keep_going: bool = False
@@ -63,6 +65,8 @@ class GuestTest:
         label = f"{self.name}@{kernel}"
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
+        if self.prepare:
+            subprocess.run([ROOT / self.prepare], check=True, stdout=subprocess.DEVNULL)
         program, args, files = self.program, self.args, list(self.files)
         for tool in self.tools:
             built = subprocess.run([ROOT / "scripts/build-tool", tool], check=True, capture_output=True, text=True)

@@ -1,0 +1,72 @@
+#!/bin/sh
+# usage: dsa-hotplug.sh ROUNDS
+#
+# Prints TAP. Plugs a second DSA into the root port of scenario dsa-hotplug, runs dmatest on it, unplugs it.
+
+. /lab/dsa-lib.sh
+
+devices() {
+	set -- /sys/bus/pci/drivers/idxd/0*
+	[ -e "$1" ] && echo $# || echo 0
+}
+
+# becomes N: wait until idxd is bound to N devices; an unplug takes the 5 s of the attention button
+becomes() {
+	tries=0
+	until [ "$(devices)" -eq "$1" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return
+		sleep 0.1
+	done
+}
+
+# A port takes one open at a time, and what is not read from it would block the monitor.
+open_monitor() {
+	for port in /sys/class/virtio-ports/*; do
+		if [ "$(cat "$port/name")" = lab.monitor ]; then
+			exec 3<>"/dev/${port##*/}"
+			cat <&3 >/tmp/monitor &
+			return
+		fi
+	done
+	return 1
+}
+
+plug() {
+	echo "device_add intel-dsa,id=plugged$round,bus=rp0" >&3
+	becomes 2 || { grep Error /tmp/monitor; return 1; }
+}
+
+unplug() {
+	echo "device_del plugged$round" >&3
+	becomes 1 || { grep Error /tmp/monitor; return 1; }
+	# QEMU takes it away once the indicator of the slot is off
+	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do
+		sleep 0.1
+	done
+}
+
+newest() {
+	set -- /sys/bus/dsa/devices/dsa*
+	shift $(($# - 1))
+	echo "${1##*/}"
+}
+
+use() {
+	device=$(newest)
+	[ "$device" != dsa0 ] && configure "$device" 2 && enable_queues "$device" 2 && dmatest 50 2
+}
+
+check "idxd probes" modprobe idxd
+open_monitor
+result $? "the monitor is there"
+round=0
+while [ $round -lt "$1" ]; do
+	round=$((round + 1))
+	check "round $round: plug" plug
+	check "round $round: configure, enable, dmatest" use
+	rmmod dmatest
+	check "round $round: unplug" unplug
+done
+check "idxd can be unloaded" rmmod idxd
+finish
