@@ -9,7 +9,7 @@
 #
 # Test it:
 #   make test                 every tier; ends with 'N passed, N failed, N skipped'
-#   make test-TIER            one tier: lab, user, kunit, qtest, guest, debug, canary
+#   make test-TIER            one tier: lab, user, kunit, qtest, stock, guest, debug, canary
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
 #   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
@@ -68,7 +68,7 @@ guest: kernel qemu
 shell: kernel qemu
 	@$(run_py) --shell
 
-TIERS = lab user kunit qtest guest debug canary
+TIERS = lab user kunit qtest stock guest debug canary
 
 deps-test:
 	@scripts/deps kernel guest test lint

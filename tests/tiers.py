@@ -122,6 +122,7 @@ TIERS = {
     "user": (user, "the core in user space under ASan and UBSan, against a reference model"),
     "kunit": (kunit, "KUnit on UML (first build: 3 minutes)"),
     "qtest": (qtest, "the device models of QEMU"),
+    "stock": (lambda: guest("stock"), "the emulated DSA under an unmodified kernel (first kernel build: 6 minutes)"),
     "guest": (guest, "kselftests, KUnit and the demo in a guest (first kernel build: 6 minutes)"),
     "debug": (lambda: guest("debug"), "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
     "canary": (canary, "runs that must turn red, each with the right word"),
