@@ -59,8 +59,10 @@ qemu:
 	@[ -n "$(QEMU)" ] || scripts/build-qemu >/dev/null
 
 run: KERNEL = series
+run: SCENARIO = dsa-first-level
 run: kernel qemu
-	@$(run_py) --keep-going --add $$(scripts/build-tool iommu/ioasid/ioasidctl) lab/guest/demo.sh
+	@$(run_py) --keep-going --add $$(scripts/build-tool iommu/ioasid/ioasidctl) \
+		--add $$(scripts/accel-config) --add lab/guest/dsa-lib.sh lab/guest/demo.sh
 
 guest: kernel qemu
 	@$(run_py) $(RUN) $(ARGS)

@@ -69,6 +69,19 @@ else
 	die "no scalable mode"
 fi
 
+step "A DSA, as this lab's QEMU models it: idxd drives it, accel-config configures it"
+# shellcheck source=lab/guest/dsa-lib.sh
+. /lab/dsa-lib.sh
+modprobe idxd || die "idxd does not load"
+accel list -i >/tmp/list
+grep -E '"(dev|max_work_queues|max_transfer_size|pasid_enabled|numa_node)":' /tmp/list | grep -v '"wq' | head -4
+grep -q '"dev":"dsa0"' /tmp/list || die "accel-config lists no dsa0"
+{ configure dsa0 2 && enable_queues dsa0 2; } 2>&1 | sed 's/^/   /'
+echo "   dmatest copies memory through two of its queues, two threads each:"
+dmatest 100 2 >/tmp/dmatest || die "dmatest: $(cat /tmp/dmatest)"
+sed 's/^/   /' /tmp/dmatest
+rmmod dmatest
+
 step "Two sets, as for two virtual machines. Both guests use PASID 100 for something"
 ask ok set vm-a null
 ask ok set vm-b null
