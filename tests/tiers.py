@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import labtests
 import run as runner
 from guesttest import GuestTest
 from machine import BUILD, ROOT
-from report import AllowedSkips, Result
+from report import AllowedSkips, Result, show
 
 LINUX = BUILD / "linux"
 NO_SKIPS = AllowedSkips(Path(os.devnull))
@@ -28,13 +29,18 @@ def build(kernel: str) -> None:
 
 
 def logged(name: str, command: list[str | Path], **options) -> tuple[int, str]:
-    """Run a command; its exit status and output, which is kept in build/log."""
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                            **options)
-    output = result.stdout.decode(errors="replace")
-    (BUILD / "log").mkdir(parents=True, exist_ok=True)
-    (BUILD / f"log/{name}.log").write_text(output)
-    return result.returncode, output
+    """Run a command; its exit status and output, which is kept in build/log. Says now and then that it runs."""
+    log = BUILD / f"log/{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **options)
+        start = time.monotonic()
+        while True:
+            try:
+                status = process.wait(timeout=20)
+                return status, log.read_text(errors="replace")
+            except subprocess.TimeoutExpired:
+                show(f"  ... {time.monotonic() - start:.0f} s ({os.path.relpath(log)})")
 
 
 def from_ktap(name: str, status: int, output: str) -> Iterator[Result]:
