@@ -45,6 +45,7 @@ static void *ioasid_seq_find(loff_t *pos)
 }
 
 static void *ioasid_seq_start(struct seq_file *m, loff_t *pos)
+	__acquires(RCU)
 {
 	mutex_lock(&ioasid_sets_lock);
 	rcu_read_lock();
@@ -58,6 +59,7 @@ static void *ioasid_seq_next(struct seq_file *m, void *v, loff_t *pos)
 }
 
 static void ioasid_seq_stop(struct seq_file *m, void *v)
+	__releases(RCU)
 {
 	rcu_read_unlock();
 	mutex_unlock(&ioasid_sets_lock);
