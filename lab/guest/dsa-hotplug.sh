@@ -3,6 +3,7 @@
 #
 # Prints TAP. Plugs a second DSA into the root port of scenario dsa-hotplug, runs dmatest on it, unplugs it.
 
+# shellcheck source=/dev/null
 . /lab/dsa-lib.sh
 
 devices() {

@@ -4,6 +4,7 @@
 # Prints TAP. Unmodified idxd on DEVICES emulated DSAs: accel-config lists, configures, enables, disables, saves and loads
 # them, dmatest runs over several queues of each, and the IOMMU translates the way that TRANSLATION says.
 
+# shellcheck source=/dev/null
 . /lab/dsa-lib.sh
 
 devices=$1
