@@ -78,7 +78,7 @@ dmatest() {
 		[ $tries -lt 300 ] || break
 		sleep 0.1
 	done
-	dmesg | grep 'summary' | sed 's/.*dmatest: //; s/ iops.*//'
+	dmesg | grep 'summary' | sed 's/.*dmatest: //; s/ [0-9.]* iops.*//'
 	[ "$(dmesg | grep -c "summary $1 tests, 0 failures")" -eq $((2 * $2)) ]
 }
 
