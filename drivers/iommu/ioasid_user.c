@@ -617,7 +617,7 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 
 	/* misc_open() put the miscdevice here. */
 	file->private_data = user;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static int ioasid_user_release(struct inode *inode, struct file *file)
