@@ -3,13 +3,13 @@
 # See it:
 #   make run                  boot the patched kernel and watch the subsystem at work
 #   make guest RUN=prog       run a static program or script in the guest; exits with its status
-#                             [ARGS="..."] [KERNEL=stock|series|debug] [SCENARIO=name] [TIMEOUT=s] [ADD="file ..."]
+#                             [ARGS="..."] [KERNEL=stock|sva|series|debug] [SCENARIO=name] [TIMEOUT=s] [ADD="file ..."]
 #   make shell                a prompt in the guest [KERNEL=] [SCENARIO=]
 #   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
 #
 # Test it:
 #   make test                 every tier; ends with 'N passed, N failed, N skipped'
-#   make test-TIER            one tier: lab, user, kunit, qtest, stock, guest, debug, canary
+#   make test-TIER            one tier: lab, user, kunit, qtest, stock, sva, guest, debug, canary
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
 #   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
@@ -20,7 +20,7 @@
 #                             run again (or make sync) to bring changes of the repository into it
 #   make export               write the commits of that tree back as overlay files and patches
 #   make status               which of the two is newer
-#   make kernel               build it [KERNEL=stock|series|debug]
+#   make kernel               build it [KERNEL=stock|sva|series|debug]
 #   make qemu                 build the emulated platform; make test-qtest-asan: its tests with sanitizers
 #   make clean                remove what was built; make distclean: downloads and trees too
 #
@@ -70,7 +70,7 @@ guest: kernel qemu
 shell: kernel qemu
 	@$(run_py) --shell
 
-TIERS = lab user kunit qtest stock guest debug canary
+TIERS = lab user kunit qtest stock sva guest debug canary
 
 deps-test:
 	@scripts/deps kernel guest test lint
@@ -106,7 +106,7 @@ again:
 	@lab/run.py --again $(RUN)
 
 clean:
-	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock kunit guest selftests user qemu-build qemu-asan series results log)
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user qemu-build qemu-asan series results log)
 
 # Work in the source trees that was not exported is not thrown away.
 distclean:
