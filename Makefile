@@ -61,8 +61,10 @@ qemu:
 run: KERNEL = series
 run: SCENARIO = dsa-first-level
 run: kernel qemu
-	@$(run_py) --keep-going --add $$(scripts/build-tool iommu/ioasid/ioasidctl) \
-		--add $$(scripts/accel-config) --add lab/guest/dsa-lib.sh lab/guest/demo.sh
+	@$(run_py) --keep-going --kernel-arg vfio-pci.disable_denylist=1 \
+		--add $$(scripts/build-tool iommu/ioasid/ioasidctl) \
+		--add $$(scripts/accel-config) --add lab/guest/dsa-lib.sh \
+		--add lab/guest/pasid-lib.sh --add lab/guest/demo-pasid.sh --add lab/guest/vfio-claim.c lab/guest/demo.sh
 
 guest: kernel qemu
 	@$(run_py) $(RUN) $(ARGS)

@@ -5,7 +5,7 @@
     scenario = "default"                  # lab/scenarios/<name>.toml
     program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
     args     = ["ioasid"]                 # with selftests: only these programs of the directory
-    files    = ["lab/guest/x.sh"]         # copied to /lab/<name>
+    files    = ["lab/guest/x.sh"]         # copied to /lab/<name>; a C file as a static program
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all

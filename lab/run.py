@@ -186,7 +186,10 @@ def program_files(program: str, extra: list[str]) -> tuple[str, dict[str, Path]]
     files = {}
     for word in extra:
         source, _, name = word.partition("=")
-        files[(name or f"lab/{Path(source).name}").lstrip("/")] = Path(source).resolve(strict=True)
+        path = Path(source).resolve(strict=True)
+        if path.suffix == ".c":
+            path = initrd.build_program(path, BUILD)
+        files[(name or f"lab/{path.name}").lstrip("/")] = path
     path = Path(program)
     if "/" not in program and not path.is_file():
         return program, files  # a busybox applet, or something --add brought

@@ -5,6 +5,8 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
+# shellcheck source=lab/guest/plug-lib.sh
+. /lab/plug-lib.sh
 
 devices() {
 	set -- /sys/bus/pci/drivers/idxd/0*
@@ -21,25 +23,13 @@ becomes() {
 	done
 }
 
-# A port takes one open at a time, and what is not read from it would block the monitor.
-open_monitor() {
-	for port in /sys/class/virtio-ports/*; do
-		if [ "$(cat "$port/name")" = lab.monitor ]; then
-			exec 3<>"/dev/${port##*/}"
-			cat <&3 >/tmp/monitor &
-			return
-		fi
-	done
-	return 1
-}
-
 plug() {
-	echo "device_add intel-dsa,id=plugged$round,bus=rp0" >&3
+	monitor "device_add intel-dsa,id=plugged$round,bus=rp0"
 	becomes 2 || { grep Error /tmp/monitor; return 1; }
 }
 
 unplug() {
-	echo "device_del plugged$round" >&3
+	monitor "device_del plugged$round"
 	becomes 1 || { grep Error /tmp/monitor; return 1; }
 	# QEMU takes it away once the indicator of the slot is off
 	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do

@@ -1,0 +1,281 @@
+#!/bin/sh
+# usage: pasid.sh TRANSLATION
+#
+# Prints TAP. DMA with PASID of two emulated DSAs that the test client drives: modes and their refusals, DMA after unmap
+# and next to a mapped range in strict and deferred mode, two devices on one domain, many threads, function level reset,
+# suspend, ownership and VFIO, what a driver leaves behind. TRANSLATION is what the IOMMU does without PASID.
+
+# shellcheck source=/dev/null
+. /lab/dsa-lib.sh
+# shellcheck source=lab/guest/pasid-lib.sh
+. /lab/pasid-lib.sh
+
+a=0000:00:10.0
+b=0000:00:11.0
+pasids=/sys/kernel/debug/iommu_pasids
+threads=4
+rounds=25
+
+translated() {
+	found=$(translation "$1")
+	echo "$found"
+	[ "$found" = "$2" ]
+}
+
+type_is() {
+	found=$(group_type "$1")
+	echo "$found"
+	[ "$found" = "$2" ]
+}
+
+# enables DEVICE MODE: the PASID is in $pasid
+enables() {
+	says "ok [1-9]*" enable "$1" "$2"
+	pasid=${answer#ok }
+}
+
+# start DEVICE PASID: queue 0 with it, queue 1 without
+start() {
+	says ok start "$1"
+	says ok queue "$1" 0 "$2"
+	says ok queue "$1" 1 0
+}
+
+# The queues of $a with PASID $pasid and without both lose what is unmapped, after DELAY seconds
+unmapped() {
+	says "ok dma * is translated" map $a buffer 12000
+	says ok copy $a 0 buffer
+	says ok copy $a 1 buffer
+	says "Bad address" over $a 0 buffer
+	says ok copy $a 0 buffer
+	says ok unmap buffer
+	sleep "$1"
+	says "Bad address" copy $a 0 buffer
+	says "Bad address" copy $a 1 buffer
+	says ok drop buffer
+}
+
+# A domain of one device under a PASID of the other: what is unmapped is unmapped for both
+two_devices() {
+	says "ok [2-9]*" attach $b $a
+	shared=${answer#ok }
+	says ok queue $b 2 "$shared"
+	says "ok dma * is translated" map $a common 8192
+	says ok copy $b 2 common
+	says ok copy $a 0 common
+	says "Bad address" over $b 2 common
+	says ok copy $b 2 common
+	says ok copy $a 0 common
+	says ok unmap common
+	sleep "$1"
+	says "Bad address" copy $b 2 common
+	says "Bad address" copy $a 0 common
+	says ok drop common
+	says ok detach $b "$shared"
+	# The queue has the number still, which means nothing any more
+	says "ok dma * is translated" map $a gone 4096
+	says "No such device or address" copy $b 2 gone
+	says ok copy $a 0 gone
+	says ok drop gone
+}
+
+many_threads() {
+	for job in "$a 0" "$a 1" "$b 0"; do
+		# shellcheck disable=SC2086 # device and queue
+		{ echo run $job $threads $rounds >"$client/command" && echo good >"/tmp/run ${job##* } ${job%% *}"; } &
+	done
+	wait
+	cat /tmp/run*
+	[ "$(cat /tmp/run* | grep -c good)" -eq 3 ]
+	status=$?
+	rm /tmp/run*
+	return $status
+}
+
+flr() {
+	echo 1 >"$pci/$a/reset"
+}
+
+# suspend LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst)
+suspend() {
+	echo 1 >/sys/module/suspend/parameters/pm_test_delay
+	echo "$1" >/sys/power/pm_test && echo "$2" >/sys/power/state
+}
+
+vfio() {
+	/lab/vfio-claim "$(group_of $b)" 2>&1
+}
+
+vfio_says() {
+	found=$(vfio)
+	echo "$found"
+	[ "$found" = "$1" ]
+}
+
+none_left() {
+	! grep -q "${1#0000:}" $pasids
+}
+
+mount -t debugfs none /sys/kernel/debug 2>/dev/null
+check "the test client loads" modprobe iommu-dma-pasid-test
+for device in $a $b; do
+	check "$device is bound" bind "$device" iommu-dma-pasid-test
+	check "translation of $device is $1" translated "$device" "$1"
+	check "its domain is strict" type_is "$device" DMA
+done
+
+echo "# modes, and what is refused"
+enables $a iova
+says "ok $pasid" enable $a iova
+says ok disable $a iova
+says "Device or resource busy" enable $a bypass
+says "Operation not supported" enable $a kva
+says "Invalid argument" disable $a bypass
+dmesg -c >/dev/null
+says "Operation not permitted" enable $b bypass
+check "and the log says why" logged "$b.*bypass: .*identity"
+says "No such device" enable 0000:00:1f.9 iova
+check "its group keeps its type" fails group_type $a identity
+
+echo "# strict"
+start $a "$pasid"
+first=$pasid
+enables $b iova
+start $b "$pasid"
+pasid=$first
+says "ok dma *" map $a first 4096
+says ok copy $a 0 first
+says ok unmap first
+calm_down
+says "Bad address" copy $a 0 first
+check "the fault names PASID $pasid" fault_names "$pasid"
+says ok drop first
+unmapped 0
+two_devices 0
+check "$threads threads on each of three queues" many_threads
+
+echo "# deferred"
+check "$a: DMA-FQ with a PASID enabled" group_type $a DMA-FQ
+check "$a: DMA-FQ it is" type_is $a DMA-FQ
+check "$b: DMA-FQ with a PASID enabled" group_type $b DMA-FQ
+unmapped 0.2
+two_devices 0.2
+check "$threads threads on each of three queues" many_threads
+
+echo "# reset and suspend"
+says "ok dma *" map $a kept 8192
+check "function level reset" flr
+start $a "$pasid"
+says ok copy $a 0 kept
+says "ok $pasid" enable $a iova
+says ok disable $a iova
+for level in "devices freeze" "core mem"; do
+	# shellcheck disable=SC2086 # two words
+	check "suspend and resume: $level" suspend $level
+	start $a "$pasid"
+	says ok copy $a 0 kept
+	says ok copy $a 1 kept
+done
+says "Bad address" over $a 0 kept
+says ok drop kept
+unmapped 0.2
+
+echo "# disabled"
+says ok disable $a iova
+says "ok dma *" map $a late 4096
+calm_down
+says "No such device or address" copy $a 0 late
+check "the fault names PASID $pasid" fault_names "$pasid"
+says ok copy $a 1 late
+says ok drop late
+says "Invalid argument" disable $a iova
+
+echo "# left enabled by a driver that goes away"
+enables $a iova
+says ok queue $a 0 "$pasid"
+dmesg -c >/dev/null
+check "unbind" bind $a -
+check "the log says so" logged "$a.*left enabled"
+check "nothing of $a is left" none_left $a
+check "bind again" bind $a iommu-dma-pasid-test
+enables $a iova
+start $a "$pasid"
+unmapped 0.2
+says "ok [2-9]*" attach $a $b
+attached=${answer#ok }
+says ok disable $a iova
+check "unbind with a PASID attached" bind $a -
+check "nothing of $a is left" none_left $a
+says ok detach $a "$attached"
+
+echo "# ownership"
+check "$b: unbind" bind $b -
+says "ok [1-9]*" enable $b iova
+check "its type cannot be changed" fails group_type $b identity
+dmesg -c >/dev/null
+says "Device or resource busy" claim $b
+check "and the log says why" logged "PASID"
+says ok disable $b iova
+exec 5>"$client/command"
+check "user space claims $b" sh -c "echo claim $b >&5"
+check "and claims it again" sh -c "echo claim $b >&5"
+says "Device or resource busy" claim $b
+says "Device or resource busy" enable $b iova
+check "no driver can be bound" fails bind $b iommu-dma-pasid-test
+check "released" sh -c "echo release $b >&5"
+says "Device or resource busy" enable $b iova
+check "and released again" sh -c "echo release $b >&5"
+check "which is enough" fails sh -c "echo release $b >&5"
+check "claimed once more" sh -c "echo claim $b >&5"
+exec 5>&-
+enables $b iova
+says ok disable $b iova
+check "a driver can be bound" bind $b iommu-dma-pasid-test
+says "Operation not permitted" claim $b
+
+echo "# VFIO"
+check "$b: vfio-pci" bind $b vfio-pci
+check "VFIO claims it" vfio_says claimed
+enables $b iova
+check "not while the kernel has a PASID" vfio_says "VFIO_GROUP_SET_CONTAINER: Device or resource busy"
+says ok disable $b iova
+check "but then" vfio_says claimed
+mkfifo /tmp/hold
+/lab/vfio-claim "$(group_of $b)" hold </tmp/hold >/tmp/held &
+exec 6>/tmp/hold
+until grep -q . /tmp/held; do sleep 0.1; done
+check "VFIO holds it" grep claimed /tmp/held
+says "Device or resource busy" enable $b iova
+exec 6>&-
+wait
+enables $b iova
+says ok disable $b iova
+check "$b: back to the test client" bind $b iommu-dma-pasid-test
+enables $b iova
+check "$b: unbind with it enabled, then vfio-pci" bind $b vfio-pci
+check "VFIO claims it" vfio_says claimed
+
+echo "# identity domain"
+check "$a: unbind" bind $a -
+check "$a: identity" group_type $a identity
+check "$a: bind" bind $a iommu-dma-pasid-test
+enables $a bypass
+start $a "$pasid"
+says "ok dma * is physical" map $a phys 12000
+says ok copy $a 0 phys
+says ok copy $a 1 phys
+says ok drop phys
+says "Device or resource busy" enable $a iova
+says "ok *rounds" run $a 0 $threads $rounds
+says ok disable $a bypass
+enables $a iova
+says ok queue $a 0 "$pasid"
+says "ok dma * is physical" map $a phys 12000
+says ok copy $a 0 phys
+says ok drop phys
+says ok disable $a iova
+
+check "unbind" bind $a -
+check "unbind" bind $b -
+check "the test client can be unloaded" rmmod iommu-dma-pasid-test
+finish
