@@ -18,7 +18,6 @@
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
-#include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/lockdep.h>
 #include <linux/printk.h>
@@ -28,10 +27,7 @@
 /* Ids that came from the active group of custom allocators */
 #define IOASID_MARK_CUSTOM	XA_MARK_1
 
-/* All ids.  Its lock also protects ioasid_allocators. */
-DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
-EXPORT_SYMBOL_IF_KUNIT(ioasid_xa);
-
+/* Under the lock of ioasid_xa */
 static LIST_HEAD(ioasid_allocators);
 
 static struct ioasid_allocator_ops *ioasid_allocator(void)
@@ -77,15 +73,25 @@ static int ioasid_number_alloc_custom(struct ioasid_entry *e, ioasid_t min,
 	return ret;
 }
 
+static void ioasid_number_give(struct ioasid_entry *e)
+{
+	if (ioasid_set_is_shared(e->set))
+		__ioasid_pool_give(IOASID_POOL_SHARED, 1);
+}
+
 /*
- * Give @e a number in [@min, @max] and make it visible under it.  May sleep.
- * Returns 0, -ENOSPC or -ENOMEM.
+ * Give @e a number in [@min, @max], and take it from the pool unless the set has
+ * done so.  May sleep.  Returns 0, -ENOSPC or -ENOMEM.
  */
 int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 {
-	int ret;
+	int ret = 0;
 
 	xa_lock_irq(&ioasid_xa);
+	if (ioasid_set_is_shared(e->set))
+		ret = __ioasid_pool_take(IOASID_POOL_SHARED, 1);
+	if (ret)
+		goto out_unlock;
 	while (!ioasid_allocator()) {
 		ret = __xa_alloc(&ioasid_xa, &e->id, e, XA_LIMIT(min, max),
 				 GFP_KERNEL);
@@ -98,6 +104,9 @@ int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 	}
 	ret = ioasid_number_alloc_custom(e, min, max);
 out:
+	if (ret)
+		ioasid_number_give(e);
+out_unlock:
 	xa_unlock_irq(&ioasid_xa);
 	return ret;
 }
@@ -115,7 +124,27 @@ void ioasid_number_free(struct ioasid_entry *e)
 	ops = ioasid_allocator();
 	if (custom && ops)
 		ops->free(e->id, ops->pdata);
+	ioasid_number_give(e);
 	xa_unlock_irqrestore(&ioasid_xa, flags);
+}
+
+/**
+ * ioasid_has_allocator - is a custom allocator registered?
+ *
+ * All numbers are that allocator's then, also those that the core keeps out of
+ * its own number space.
+ *
+ * Context: Any context but NMI.
+ */
+bool ioasid_has_allocator(void)
+{
+	unsigned long flags;
+	bool has;
+
+	xa_lock_irqsave(&ioasid_xa, flags);
+	has = ioasid_allocator();
+	xa_unlock_irqrestore(&ioasid_xa, flags);
+	return has;
 }
 
 /**

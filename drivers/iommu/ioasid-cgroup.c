@@ -27,7 +27,7 @@ int ioasid_cg_charge(struct ioasid_entry *e)
 	int ret;
 
 	e->cg = NULL;
-	if (e->set->quota)
+	if (!ioasid_set_is_shared(e->set))
 		return 0;
 
 	cg = get_current_misc_cg();

@@ -47,7 +47,7 @@ static DEFINE_SPINLOCK(ioasid_waiters_lock);
 static LIST_HEAD(ioasid_waiters);
 
 /* Can lookups return this entry?  Who sees a state sees all written before. */
-bool ioasid_entry_is_visible(const struct ioasid_entry *e)
+static bool ioasid_entry_is_visible(const struct ioasid_entry *e)
 {
 	/* Pairs with smp_store_release() in ioasid_set_state(). */
 	u8 state = smp_load_acquire(&e->state);
@@ -73,24 +73,35 @@ void ioasid_set_state(struct ioasid_entry *e, enum ioasid_state state)
 		[IOASID_STATE_GONE] = BIT(IOASID_STATE_FREE_PENDING),
 	};
 
-	lockdep_assert_held(&e->lock);
+	/* The set's: in ioasid_set_add() and _del(), where nobody else is at it */
+	lockdep_assert(lockdep_is_held(&e->lock) ||
+		       lockdep_is_held(&e->set->lock));
 	WARN(!(from[state] & BIT(e->state)),
 	     "IOASID %u: state %u after %u\n", e->id, state, e->state);
 
-	if (state == IOASID_STATE_FREE_PENDING)
-		atomic_inc(&e->set->pending);
-	else if (state == IOASID_STATE_GONE)
-		atomic_dec(&e->set->pending);
 	/* Pairs with smp_load_acquire() in ioasid_entry_is_visible(). */
 	smp_store_release(&e->state, state);
 }
 
 /* Under RCU.  NULL when there is no such id. */
-static struct ioasid_entry *ioasid_entry_lookup(ioasid_t id)
+struct ioasid_entry *ioasid_entry_lookup(ioasid_t id)
 {
 	struct ioasid_entry *e = xa_load(&ioasid_xa, id);
 
 	return e && ioasid_entry_is_visible(e) ? e : NULL;
+}
+
+/* Under RCU.  Take a reference, unless the id is being freed. */
+bool ioasid_entry_tryget(struct ioasid_entry *e)
+{
+	if (!refcount_inc_not_zero(&e->refs))
+		return false;
+	/* Look after taking it: no reference once the owner's free was seen. */
+	smp_mb__after_atomic();
+	if (!ioasid_entry_is_freed(e))
+		return true;
+	ioasid_entry_put(e);
+	return false;
 }
 
 /*
@@ -109,20 +120,10 @@ struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
 		*err = -EINVAL;
 	else if (set && e->set != set)
 		*err = -EACCES;
-	else if (!refcount_inc_not_zero(&e->refs))
+	else if (!ioasid_entry_tryget(e))
 		*err = -EBUSY;
 	rcu_read_unlock();
-	if (*err)
-		return NULL;
-
-	/* Look after taking it: no reference once the owner's free was seen. */
-	smp_mb__after_atomic();
-	if (ioasid_entry_is_freed(e)) {
-		ioasid_entry_put(e);
-		*err = -EBUSY;
-		return NULL;
-	}
-	return e;
+	return *err ? NULL : e;
 }
 
 static void ioasid_entry_rcu_free(struct rcu_head *rcu)
@@ -138,7 +139,7 @@ static void ioasid_wake_waiters(const struct ioasid_entry *e)
 
 	/*
 	 * A waiter that is not in the list yet will see the state GONE, which
-	 * was set under e->lock: ioasid_free_sync().
+	 * was set under set->lock: ioasid_free_sync().
 	 */
 	if (list_empty(&ioasid_waiters))
 		return;
@@ -155,70 +156,100 @@ static void ioasid_entry_release(struct ioasid_entry *e)
 	struct ioasid_set *set = e->set;
 	ioasid_t id = e->id;
 	unsigned long flags;
-	bool emit = false;
+	bool emit, last;
 
-	spin_lock_irqsave(&e->lock, flags);
 	if (!ioasid_entry_is_freed(e)) {
 		/*
 		 * The owner's was the last reference and it was put.  An
 		 * emitter has a reference, so there is none now.
 		 */
+		spin_lock_irqsave(&e->lock, flags);
 		e->flags &= ~IOASID_OWNED;
 		ioasid_set_state(e, IOASID_STATE_FREE_PENDING);
 		emit = ioasid_emit_begin(e);
-		WARN_ON_ONCE(!emit);
+		spin_unlock_irqrestore(&e->lock, flags);
+		if (!WARN_ON_ONCE(!emit))
+			ioasid_emit(e);
 	}
-	spin_unlock_irqrestore(&e->lock, flags);
-	if (emit)
-		ioasid_emit(e);
 
 	WARN_ON_ONCE(e->uses || e->spids || !(e->flags & IOASID_FREE_SENT));
 	trace_gone(set->serial, id);
-	ioasid_number_free(e);
-	/* Before the pool, or more than its capacity could be charged. */
+	/* Before the number and its place in the pool, or too many are charged */
 	ioasid_cg_uncharge(e);
-	ioasid_set_del(set, e);
-
-	spin_lock_irqsave(&e->lock, flags);
-	ioasid_set_state(e, IOASID_STATE_GONE);
-	spin_unlock_irqrestore(&e->lock, flags);
+	ioasid_number_free(e);
+	last = ioasid_set_del(set, e);
 	ioasid_wake_waiters(e);
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
 	ioasid_set_tell_gone(set, id);
-	ioasid_set_put(set);
+	if (last)
+		ioasid_set_put(set);
 }
 
 bool ioasid_entry_put(struct ioasid_entry *e)
 {
 	bool last;
 
-	/* An id without references is left out by ioasid_mm_replay(). */
+	/*
+	 * An id without references is left out by ioasid_mm_replay().  RCU also
+	 * keeps the set, which may go with the id.
+	 */
 	rcu_read_lock();
 	last = refcount_dec_and_test(&e->refs);
-	if (last)
+	if (last) {
+		/* Counted by ioasid_entry_put_owner(), maybe in a moment */
+		if (ioasid_entry_is_freed(e))
+			atomic_dec(&e->set->pending);
 		ioasid_entry_release(e);
+	}
 	rcu_read_unlock();
 	return last;
 }
 
-/* The caller has a reference besides the owner's. */
-void ioasid_entry_free(struct ioasid_entry *e)
+/* FREE was delivered, drop the owner's reference. */
+bool ioasid_entry_put_owner(struct ioasid_entry *e)
 {
+	struct ioasid_set *set = e->set;
+	bool last;
+
+	rcu_read_lock();
+	last = refcount_dec_and_test(&e->refs);
+	if (last)
+		ioasid_entry_release(e);
+	else
+		atomic_inc(&set->pending);
+	rcu_read_unlock();
+	return last;
+}
+
+/*
+ * Free for the owner.  The caller is under RCU, or has a reference.  Returns
+ * true when nobody else had one.
+ */
+bool ioasid_entry_free(struct ioasid_entry *e)
+{
+	bool emit = false, drop = false;
 	unsigned long flags;
-	bool emit = false;
 
 	spin_lock_irqsave(&e->lock, flags);
-	if (!ioasid_entry_is_freed(e)) {
-		trace_free(e->set->serial, e->id, refcount_read(&e->refs) - 1);
+	/* Without references the owner has put it, and it is being released. */
+	if (!ioasid_entry_is_freed(e) && refcount_read(&e->refs)) {
+		trace_free(e->set->serial, e->id, refcount_read(&e->refs));
 		ioasid_set_state(e, IOASID_STATE_FREE_PENDING);
 		/* Else who emits an event of it now emits FREE as well. */
 		emit = ioasid_emit_begin(e);
+		if (emit && !e->spids && !ioasid_has_subscribers(e->set)) {
+			e->flags |= IOASID_FREE_SENT;
+			e->flags &= ~(IOASID_EMITTING | IOASID_OWNED);
+			emit = false;
+			drop = true;
+		}
 	}
 	spin_unlock_irqrestore(&e->lock, flags);
 
-	/* Also drops the owner's reference, once subscribers know. */
+	/* The owner's reference keeps it until subscribers know. */
 	if (emit)
-		ioasid_emit(e);
+		return ioasid_emit(e);
+	return drop && ioasid_entry_put_owner(e);
 }
 
 /**
@@ -243,6 +274,8 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		   void *private, ioasid_t *id)
 {
 	struct ioasid_entry *e;
+	ioasid_t nr;
+	bool emit;
 	int ret;
 
 	if (!set || min > max)
@@ -264,37 +297,39 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 	e->set = set;
 	RCU_INIT_POINTER(e->private, private);
 	e->state = IOASID_STATE_NEW;
-	/* We are the first to emit, so that nothing comes before ALLOC. */
-	e->flags = IOASID_OWNED | IOASID_EMITTING;
+	e->flags = 0;
 	e->uses = 0;
 	e->spids = NULL;
 	spin_lock_init(&e->lock);
-	/* The owner's and one to emit with */
-	refcount_set(&e->refs, 2);
+	refcount_set(&e->refs, 0);
 
-	ret = ioasid_cg_charge(e);
+	/* The capacity first, so that only a limit can refuse the charge. */
+	ret = ioasid_number_alloc(e, min, max);
 	if (ret)
 		goto err_free;
 
-	ret = ioasid_number_alloc(e, min, max);
-	if (ret)
-		goto err_cg;
-
-	ret = ioasid_set_add(set, e);
+	ret = ioasid_cg_charge(e);
 	if (ret)
 		goto err_number;
 
-	*id = e->id;
-	trace_alloc(set->serial, e->id);
-	ioasid_emit(e);
-	ioasid_entry_put(e);
+	nr = e->id;
+	ret = ioasid_set_add(set, e, &emit);
+	if (ret)
+		goto err_cg;
+
+	trace_alloc(set->serial, nr);
+	if (emit) {
+		ioasid_emit(e);
+		ioasid_entry_put(e);
+	}
+	*id = nr;
 	return 0;
 
+err_cg:
+	ioasid_cg_uncharge(e);
 err_number:
 	/* It was never visible, so nobody has a reference. */
 	ioasid_number_free(e);
-err_cg:
-	ioasid_cg_uncharge(e);
 err_free:
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
 err_uncharge:
@@ -352,14 +387,10 @@ bool ioasid_free(struct ioasid_set *set, ioasid_t id)
 	e = ioasid_entry_lookup(id);
 	if (!e)
 		gone = true;
-	else if ((set && e->set != set) || !refcount_inc_not_zero(&e->refs))
-		e = NULL;
+	else if (!set || e->set == set)
+		gone = ioasid_entry_free(e);
 	rcu_read_unlock();
-	if (!e)
-		return gone;
-
-	ioasid_entry_free(e);
-	return ioasid_entry_put(e);
+	return gone;
 }
 EXPORT_SYMBOL_GPL(ioasid_free);
 
@@ -379,8 +410,8 @@ int ioasid_free_sync(struct ioasid_set *set, ioasid_t id)
 {
 	struct ioasid_waiter w = { };
 	struct ioasid_entry *e;
-	bool gone, ref;
 	int ret = 0;
+	bool gone;
 
 	rcu_read_lock();
 	e = ioasid_entry_lookup(id);
@@ -400,16 +431,12 @@ int ioasid_free_sync(struct ioasid_set *set, ioasid_t id)
 	list_add(&w.list, &ioasid_waiters);
 	spin_unlock_irq(&ioasid_waiters_lock);
 
-	spin_lock_irq(&e->lock);
+	spin_lock_irq(&e->set->lock);
 	gone = e->state == IOASID_STATE_GONE;
-	spin_unlock_irq(&e->lock);
+	spin_unlock_irq(&e->set->lock);
 
-	ref = refcount_inc_not_zero(&e->refs);
+	ioasid_entry_free(e);
 	rcu_read_unlock();
-	if (ref) {
-		ioasid_entry_free(e);
-		ioasid_entry_put(e);
-	}
 	if (!gone)
 		ret = wait_for_completion_killable(&w.gone);
 
@@ -594,13 +621,13 @@ void *ioasid_find(struct ioasid_set *set, ioasid_t id, bool (*getter)(void *))
 
 	rcu_read_lock();
 	e = ioasid_entry_lookup(id);
-	if (!e) {
+	if (unlikely(!e)) {
 		priv = ERR_PTR(-ENOENT);
-	} else if (set && e->set != set) {
+	} else if (unlikely(set && e->set != set)) {
 		priv = ERR_PTR(-EACCES);
 	} else {
 		priv = rcu_dereference(e->private);
-		if (priv && getter && !getter(priv))
+		if (getter && priv && !getter(priv))
 			priv = NULL;
 	}
 	rcu_read_unlock();

@@ -81,7 +81,7 @@ static void ioasid_show_set(struct seq_file *m, struct ioasid_set *set)
 	seq_printf(m, "set %u type %s quota %u used %u pending %d owner %s\n",
 		   set->serial, set->type == IOASID_SET_TYPE_MM ? "mm" : "null",
 		   READ_ONCE(set->quota), READ_ONCE(set->nr),
-		   atomic_read(&set->pending), set->comm);
+		   max(atomic_read(&set->pending), 0), set->comm);
 }
 
 static void ioasid_show_id(struct seq_file *m, struct ioasid_entry *e)

@@ -28,7 +28,7 @@
 
 #include "ioasid-private.h"
 
-static ATOMIC_NOTIFIER_HEAD(ioasid_chain);
+ATOMIC_NOTIFIER_HEAD(ioasid_chain);
 static struct workqueue_struct *ioasid_wq;
 
 /**
@@ -98,10 +98,12 @@ static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
 }
 
 /*
- * Deliver what is due, then give up the mark.  The caller has the mark and a
- * reference, or is releasing the entry.
+ * Deliver what is due, then give up the mark, and with FREE drop the owner's
+ * reference.  The caller has the mark and a reference, that of the owner if it
+ * is about FREE, or is releasing the entry.  Returns true when it has dropped
+ * the last one.
  */
-void ioasid_emit(struct ioasid_entry *e)
+bool ioasid_emit(struct ioasid_entry *e)
 {
 	bool drop_owner = false;
 	struct ioasid_spid *s;
@@ -156,8 +158,7 @@ void ioasid_emit(struct ioasid_entry *e)
 	spin_unlock_irqrestore(&e->lock, flags);
 	rcu_read_unlock();
 
-	if (drop_owner)
-		ioasid_entry_put(e);
+	return drop_owner && ioasid_entry_put_owner(e);
 }
 
 /* Wait for the mark; returns false when the id has had its FREE event. */

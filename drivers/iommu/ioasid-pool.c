@@ -12,12 +12,16 @@
 #include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/printk.h>
-#include <linux/spinlock.h>
+#include <linux/xarray.h>
 
 #include "ioasid-private.h"
 
-/* Protects the pool.  Leaf lock, taken in any context but NMI. */
-static DEFINE_SPINLOCK(ioasid_pool_lock);
+/*
+ * All ids.  Its lock also protects the pool, so that an id and its number are
+ * taken under one, and the list of custom allocators.
+ */
+DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_xa);
 
 static struct ioasid_pool_state ioasid_pool = {
 	.capacity = IOASID_MAX + 1 - IOASID_ALLOC_BASE,
@@ -29,7 +33,7 @@ static void ioasid_pool_check(void)
 	u32 sum = ioasid_pool.left;
 	int i;
 
-	lockdep_assert_held(&ioasid_pool_lock);
+	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (!IS_ENABLED(CONFIG_IOASID_DEBUG))
 		return;
 	for (i = 0; i < IOASID_POOL_USERS; i++)
@@ -46,7 +50,7 @@ static void ioasid_pool_check(void)
  */
 static void ioasid_pool_tell_cg(void)
 {
-	lockdep_assert_held(&ioasid_pool_lock);
+	lockdep_assert_held(&ioasid_xa.xa_lock);
 	ioasid_cg_set_capacity(max(ioasid_pool.capacity -
 				   ioasid_pool.taken[IOASID_POOL_QUOTA] -
 				   ioasid_pool.taken[IOASID_POOL_RESERVED],
@@ -58,9 +62,9 @@ void __init ioasid_pool_init(void)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	ioasid_pool_tell_cg();
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 
 /* Ids of sets without quota stay within what misc has. */
@@ -71,9 +75,10 @@ static void ioasid_pool_changed(enum ioasid_pool_user user)
 		ioasid_pool_tell_cg();
 }
 
-static int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
+/* Under the lock of ioasid_xa.  Returns 0, or -ENOSPC when fewer are left. */
+int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
 {
-	lockdep_assert_held(&ioasid_pool_lock);
+	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (nr > ioasid_pool.left)
 		return -ENOSPC;
 	ioasid_pool.left -= nr;
@@ -88,32 +93,39 @@ int ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
 	unsigned long flags;
 	int ret;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	ret = __ioasid_pool_take(user, nr);
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 	return ret;
+}
+
+/* Under the lock of ioasid_xa */
+void __ioasid_pool_give(enum ioasid_pool_user user, u32 nr)
+{
+	lockdep_assert_held(&ioasid_xa.xa_lock);
+	if (WARN_ON_ONCE(nr > ioasid_pool.taken[user]))
+		return;
+	ioasid_pool.taken[user] -= nr;
+	ioasid_pool.left += nr;
+	ioasid_pool_changed(user);
 }
 
 void ioasid_pool_give(enum ioasid_pool_user user, u32 nr)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
-	if (!WARN_ON_ONCE(nr > ioasid_pool.taken[user])) {
-		ioasid_pool.taken[user] -= nr;
-		ioasid_pool.left += nr;
-		ioasid_pool_changed(user);
-	}
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
+	__ioasid_pool_give(user, nr);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 
 void ioasid_pool_read(struct ioasid_pool_state *state)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	*state = ioasid_pool;
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_read);
 
@@ -125,11 +137,11 @@ void ioasid_pool_swap(struct ioasid_pool_state *state)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	swap(ioasid_pool, *state);
 	ioasid_pool_check();
 	ioasid_pool_tell_cg();
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_swap);
 
@@ -151,7 +163,7 @@ void ioasid_install_capacity(u32 total)
 	u32 capacity, lower = 0, out = 0;
 	unsigned long flags;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	capacity = ioasid_pool.capacity;
 	if (total < capacity) {
 		lower = capacity - total;
@@ -164,7 +176,7 @@ void ioasid_install_capacity(u32 total)
 		}
 	}
 	ioasid_pool_check();
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 
 	if (out)
 		pr_warn("cannot lower the capacity from %u to %u: %u ids are taken\n",
@@ -205,12 +217,12 @@ int ioasid_reserve_capacity(u32 nr, u32 *out)
 	if (!nr && !out)
 		return -EINVAL;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	if (!nr)
 		nr = ioasid_pool.left;
 	if (nr)
 		ret = __ioasid_pool_take(IOASID_POOL_RESERVED, nr);
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 
 	if (!ret && out)
 		*out = nr;
@@ -231,14 +243,14 @@ int ioasid_cancel_capacity(u32 nr)
 	unsigned long flags;
 	int ret = -EINVAL;
 
-	spin_lock_irqsave(&ioasid_pool_lock, flags);
+	xa_lock_irqsave(&ioasid_xa, flags);
 	if (nr <= ioasid_pool.taken[IOASID_POOL_RESERVED]) {
 		ioasid_pool.taken[IOASID_POOL_RESERVED] -= nr;
 		ioasid_pool.left += nr;
 		ioasid_pool_changed(IOASID_POOL_RESERVED);
 		ret = 0;
 	}
-	spin_unlock_irqrestore(&ioasid_pool_lock, flags);
+	xa_unlock_irqrestore(&ioasid_xa, flags);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_cancel_capacity);

@@ -22,13 +22,12 @@
  *				events
  *	set->lock		the list of a set's ids, its quota and its count
  *	set->spids xa_lock	the SPIDs of a set
- *	ioasid_xa xa_lock	all ids, the list of custom allocators
- *	pool lock		capacity
+ *	ioasid_xa xa_lock	all ids, the capacity, the list of custom allocators
  *	ioasid_waiters_lock	who waits in ioasid_free_sync()
  *	ioasid_sets_lock	mutex: the list of sets, the subscribers by mm
  *
- * Order: ioasid_sets_lock > everything; e->lock > set->spids xa_lock;
- * set->lock > e->lock, pool lock; the others are not nested.
+ * Order: ioasid_sets_lock > everything; e->lock > set->spids xa_lock; the others
+ * are not nested.
  *
  * Lookups run under RCU: entries and sets are freed after a grace period.
  */
@@ -86,10 +85,11 @@ struct ioasid_spid {
 
 /**
  * struct ioasid_entry - an IOASID
- * @set: its set, a reference is held
+ * @set: its set, kept as long as there is an id in its list
  * @private: private data, RCU
  * @id: the number
- * @state: enum ioasid_state, written under @lock, read without
+ * @state: enum ioasid_state, written under @lock, or the set's when nobody else
+ *	   can be at the id, read without
  * @flags: IOASID_EMITTING etc., under @lock
  * @uses: SPID, page table and devices, under @lock
  * @refs: references: the owner's, those of ioasid_get(), one for each use but
@@ -124,7 +124,7 @@ struct ioasid_entry {
 
 /**
  * struct ioasid_set - a group of ids with one owner
- * @refs: the creator's and one for each id
+ * @refs: the creator's and one for all ids in @ids together
  * @serial: number of the set since boot, to name it in debugfs and traces
  * @type: what @token is
  * @token: the owner
@@ -164,10 +164,21 @@ struct ioasid_set {
 	struct rcu_work rwork;
 };
 
+/*
+ * Sets without quota take each id from the pool, and ids of theirs are charged.
+ * A set is one or the other for life, but the quota may be changed meanwhile.
+ */
+static inline bool ioasid_set_is_shared(const struct ioasid_set *set)
+{
+	return !READ_ONCE(set->quota);
+}
+
 /* ioasid-core.c */
+struct ioasid_entry *ioasid_entry_lookup(ioasid_t id);
+bool ioasid_entry_tryget(struct ioasid_entry *e);
 bool ioasid_entry_put(struct ioasid_entry *e);
-void ioasid_entry_free(struct ioasid_entry *e);
-bool ioasid_entry_is_visible(const struct ioasid_entry *e);
+bool ioasid_entry_put_owner(struct ioasid_entry *e);
+bool ioasid_entry_free(struct ioasid_entry *e);
 bool ioasid_entry_is_freed(const struct ioasid_entry *e);
 struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
 				      int *err);
@@ -181,8 +192,8 @@ extern struct mutex ioasid_sets_lock;
 bool ioasid_set_tryget(struct ioasid_set *set);
 int ioasid_set_charge(struct ioasid_set *set);
 void ioasid_set_uncharge(struct ioasid_set *set);
-int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e);
-void ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e, bool *emit);
+bool ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
 struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
 				     struct ioasid_entry *prev);
 void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
@@ -216,7 +227,10 @@ struct ioasid_pool_state {
 };
 
 /* ioasid-pool.c */
+extern struct xarray ioasid_xa;
 void ioasid_pool_init(void);
+int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
+void __ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
 int ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
 void ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
 void ioasid_pool_read(struct ioasid_pool_state *state);
@@ -243,18 +257,29 @@ static inline void ioasid_cg_set_capacity(u32 capacity)
 #endif
 
 /* ioasid-notifier.c */
+extern struct atomic_notifier_head ioasid_chain;
 bool ioasid_emit_begin(struct ioasid_entry *e);
-void ioasid_emit(struct ioasid_entry *e);
+bool ioasid_emit(struct ioasid_entry *e);
 int ioasid_notifier_add_set(struct ioasid_set *set);
 void ioasid_notifier_del_set(struct ioasid_set *set);
 bool ioasid_queue_rcu_work(struct rcu_work *rwork);
+
+/*
+ * Is there anybody to tell?  A subscriber that is not seen yet has not been told
+ * of any id either, if the caller holds the lock that the subscriber's next look
+ * at the id takes: the set's before the id is in its list, then the id's.
+ */
+static inline bool ioasid_has_subscribers(const struct ioasid_set *set)
+{
+	return rcu_access_pointer(set->chain.head) ||
+	       rcu_access_pointer(ioasid_chain.head);
+}
 
 /* ioasid-spid.c */
 struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e);
 void ioasid_spid_pop(struct ioasid_entry *e);
 
 /* ioasid-allocator.c */
-extern struct xarray ioasid_xa;
 int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max);
 void ioasid_number_free(struct ioasid_entry *e);
 

@@ -170,7 +170,7 @@ void ioasid_set_free(struct ioasid_set *set)
 	unsigned long flags;
 
 	spin_lock_irqsave(&set->lock, flags);
-	set->dying = true;
+	WRITE_ONCE(set->dying, true);
 	spin_unlock_irqrestore(&set->lock, flags);
 
 	ioasid_free_all_in_set(set);
@@ -182,7 +182,7 @@ EXPORT_SYMBOL_GPL(ioasid_set_free);
  * ioasid_set_is_empty - check whether a set has no ids
  * @set: the set
  *
- * Ids being allocated and ids being freed count.
+ * Ids being freed count, ids being allocated may or may not.
  *
  * Context: Any context but NMI.
  * Return: true when it had none at the time of the call.
@@ -229,7 +229,7 @@ int ioasid_adjust_set(struct ioasid_set *set, u32 quota)
 	if (quota < set->nr) {
 		ret = -EINVAL;
 	} else {
-		set->quota = quota;
+		WRITE_ONCE(set->quota, quota);
 		if (quota < old)
 			less = old - quota;
 	}
@@ -243,8 +243,16 @@ out:
 }
 EXPORT_SYMBOL_GPL(ioasid_adjust_set);
 
+static void ioasid_set_count(struct ioasid_set *set, int change)
+{
+	lockdep_assert_held(&set->lock);
+	/* For ioasid_set_is_empty() and debugfs */
+	WRITE_ONCE(set->nr, set->nr + change);
+}
+
 /*
- * Count an id that is about to be allocated against the quota, or the pool.
+ * Count an id that is about to be allocated against the quota.  Without one it
+ * is counted in ioasid_set_add(), and the pool is what limits it.
  * Returns 0, -ENOSPC, or -EINVAL for a set that was freed.
  */
 int ioasid_set_charge(struct ioasid_set *set)
@@ -252,25 +260,19 @@ int ioasid_set_charge(struct ioasid_set *set)
 	unsigned long flags;
 	int ret = 0;
 
+	/* Only saves work: ioasid_set_add() looks again. */
+	if (READ_ONCE(set->dying))
+		return -EINVAL;
+	if (ioasid_set_is_shared(set))
+		return 0;
+
 	spin_lock_irqsave(&set->lock, flags);
-	if (set->dying)
-		ret = -EINVAL;
-	else if (set->quota && set->nr >= set->quota)
+	if (set->nr >= set->quota)
 		ret = -ENOSPC;
-	else if (!set->quota)
-		ret = ioasid_pool_take(IOASID_POOL_SHARED, 1);
-	if (!ret)
-		set->nr++;
+	else
+		ioasid_set_count(set, 1);
 	spin_unlock_irqrestore(&set->lock, flags);
 	return ret;
-}
-
-static void __ioasid_set_uncharge(struct ioasid_set *set)
-{
-	lockdep_assert_held(&set->lock);
-	set->nr--;
-	if (!set->quota)
-		ioasid_pool_give(IOASID_POOL_SHARED, 1);
 }
 
 /* For an allocation that failed before ioasid_set_add() */
@@ -278,17 +280,21 @@ void ioasid_set_uncharge(struct ioasid_set *set)
 {
 	unsigned long flags;
 
+	if (ioasid_set_is_shared(set))
+		return;
 	spin_lock_irqsave(&set->lock, flags);
-	__ioasid_set_uncharge(set);
+	ioasid_set_count(set, -1);
 	spin_unlock_irqrestore(&set->lock, flags);
 }
 
 /*
  * From here on the id can be found.  It gets its state under the set's lock, so
  * that a walk of the set that frees everything does not meet a half-made one.
+ * When nobody is there to be told, that was ALLOC; else the caller is to emit:
+ * it has the mark and a reference for that.  Otherwise it has none.
  * Returns 0, or -EINVAL when the set was freed since ioasid_set_charge().
  */
-int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e)
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e, bool *emit)
 {
 	unsigned long flags;
 	int ret = 0;
@@ -297,25 +303,39 @@ int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e)
 	if (set->dying) {
 		ret = -EINVAL;
 	} else {
-		ioasid_set_get(set);
+		/* One reference for all, or each id would contend for it. */
+		if (list_empty(&set->ids))
+			ioasid_set_get(set);
 		list_add_tail(&e->node, &set->ids);
-		spin_lock(&e->lock);
+		if (ioasid_set_is_shared(set))
+			ioasid_set_count(set, 1);
+		*emit = ioasid_has_subscribers(set);
+		/* Nothing comes before ALLOC. */
+		e->flags = IOASID_OWNED |
+			   (*emit ? IOASID_EMITTING : IOASID_ALLOC_SENT);
+		refcount_set(&e->refs, *emit ? 2 : 1);
 		ioasid_set_state(e, IOASID_STATE_IDLE);
-		spin_unlock(&e->lock);
 	}
 	spin_unlock_irqrestore(&set->lock, flags);
 	return ret;
 }
 
-/* Undoes ioasid_set_charge() and ioasid_set_add(). */
-void ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e)
+/*
+ * Undoes ioasid_set_charge() and ioasid_set_add().  Returns true when it was the
+ * last id: the caller drops the reference that they had in common.
+ */
+bool ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e)
 {
 	unsigned long flags;
+	bool last;
 
 	spin_lock_irqsave(&set->lock, flags);
 	list_del(&e->node);
-	__ioasid_set_uncharge(set);
+	last = list_empty(&set->ids);
+	ioasid_set_count(set, -1);
+	ioasid_set_state(e, IOASID_STATE_GONE);
 	spin_unlock_irqrestore(&set->lock, flags);
+	return last;
 }
 
 /*

@@ -152,8 +152,8 @@ int ioasid_detach_spid(ioasid_t id)
 	int ret = -ENOENT;
 
 	rcu_read_lock();
-	e = xa_load(&ioasid_xa, id);
-	if (!e || !ioasid_entry_is_visible(e)) {
+	e = ioasid_entry_lookup(id);
+	if (!e) {
 		rcu_read_unlock();
 		return -ENOENT;
 	}
@@ -198,19 +198,9 @@ ioasid_t ioasid_find_by_spid(struct ioasid_set *set, ioasid_t spid, bool get)
 
 	rcu_read_lock();
 	e = xa_load(&set->spids, spid);
-	if (e && !ioasid_entry_is_freed(e) &&
-	    (!get || refcount_inc_not_zero(&e->refs)))
+	if (e && (get ? ioasid_entry_tryget(e) : !ioasid_entry_is_freed(e)))
 		id = e->id;
 	rcu_read_unlock();
-
-	if (get && id != INVALID_IOASID) {
-		/* As in ioasid_entry_get(): look after taking it. */
-		smp_mb__after_atomic();
-		if (ioasid_entry_is_freed(e)) {
-			ioasid_entry_put(e);
-			id = INVALID_IOASID;
-		}
-	}
 	return id;
 }
 EXPORT_SYMBOL_GPL(ioasid_find_by_spid);

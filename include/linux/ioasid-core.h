@@ -162,6 +162,7 @@ void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 				   struct notifier_block *nb);
 bool ioasid_queue_work(struct work_struct *work);
 
+bool ioasid_has_allocator(void);
 int ioasid_register_allocator(struct ioasid_allocator_ops *ops);
 void ioasid_unregister_allocator(struct ioasid_allocator_ops *ops);
 
@@ -333,6 +334,11 @@ static inline void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 }
 
 static inline bool ioasid_queue_work(struct work_struct *work)
+{
+	return false;
+}
+
+static inline bool ioasid_has_allocator(void)
 {
 	return false;
 }

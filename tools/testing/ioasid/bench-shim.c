@@ -24,6 +24,7 @@
 #include <linux/xarray.h>
 
 #include "bench-shim.h"
+#include "xa-node.h"
 
 #define BATCH		1024
 #define CHUNK		(2UL << 20)
@@ -190,27 +191,6 @@ void bench_drain(void)
 		run_callbacks();
 }
 
-struct kmem_cache *radix_tree_node_cachep;
-void radix_tree_node_rcu_free(struct rcu_head *head);
-
-void radix_tree_node_rcu_free(struct rcu_head *head)
-{
-	struct xa_node *node = container_of(head, struct xa_node, rcu_head);
-
-	memset(node->slots, 0, sizeof(node->slots));
-	memset(node->tags, 0, sizeof(node->tags));
-	INIT_LIST_HEAD(&node->private_list);
-	kmem_cache_free(radix_tree_node_cachep, node);
-}
-
-static void node_ctor(void *p)
-{
-	struct xa_node *node = p;
-
-	memset(node, 0, sizeof(*node));
-	INIT_LIST_HEAD(&node->private_list);
-}
-
 /* Works run at once, there is nothing to wait for. */
 struct workqueue_struct *alloc_ordered_workqueue(const char *name, int flags)
 {
@@ -250,9 +230,7 @@ void bench_shim_init(void)
 {
 	unsigned int i;
 
-	radix_tree_node_cachep = kmem_cache_create("radix_tree_node",
-						   sizeof(struct xa_node), 0,
-						   SLAB_PANIC, node_ctor);
+	xa_node_init(0);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		by_size[i] = kmem_cache_create("kmalloc", sizes[i], 0,
 					       SLAB_PANIC, NULL);

@@ -18,6 +18,7 @@
 #include <linux/xarray.h>
 
 #include "shim.h"
+#include "xa-node.h"
 
 __thread struct task_struct shim_task = { .comm = "ioasid-test" };
 
@@ -223,28 +224,6 @@ void *__wrap_kmem_cache_alloc_lru(struct kmem_cache *cache,
 	       __real_kmem_cache_alloc_lru(cache, lru, gfp);
 }
 
-/* lib/radix-tree.c has these in the kernel. */
-struct kmem_cache *radix_tree_node_cachep;
-void radix_tree_node_rcu_free(struct rcu_head *head);
-
-void radix_tree_node_rcu_free(struct rcu_head *head)
-{
-	struct xa_node *node = container_of(head, struct xa_node, rcu_head);
-
-	memset(node->slots, 0, sizeof(node->slots));
-	memset(node->tags, 0, sizeof(node->tags));
-	INIT_LIST_HEAD(&node->private_list);
-	kmem_cache_free(radix_tree_node_cachep, node);
-}
-
-static void node_ctor(void *p)
-{
-	struct xa_node *node = p;
-
-	memset(node, 0, sizeof(*node));
-	INIT_LIST_HEAD(&node->private_list);
-}
-
 /* mm */
 
 int shim_mm_refs;
@@ -392,7 +371,5 @@ void shim_settle(void)
 
 void shim_init(void)
 {
-	radix_tree_node_cachep = kmem_cache_create("radix_tree_node",
-						   sizeof(struct xa_node), 64,
-						   SLAB_PANIC, node_ctor);
+	xa_node_init(64);
 }

@@ -837,6 +837,42 @@ static void events_data_stays(void)
 	ioasid_set_free(hook_set);
 }
 
+static void put_two(void)
+{
+	EXPECT(ioasid_put(hook_set, 2));
+}
+
+/* The owner has put it, but the release has not come to the state yet. */
+static void events_free_while_owner_puts(void)
+{
+	static struct sub s = SUB("s", CPU, NULL);
+	struct ioasid_entry *e;
+	struct thread putting;
+	int round;
+
+	hook_set = null_set();
+	EXPECT_EQ(ioasid_register_notifier(hook_set, &s.nb), 0);
+	/* The first to get the lock is mostly, not always, this thread. */
+	for (round = 0; round < 20; round++) {
+		EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+		rcu_read_lock();
+		e = ioasid_entry_lookup(2);
+		spin_lock(&e->lock);
+		thread_start(&putting, put_two);
+		while (refcount_read(&e->refs))
+			usleep(100);
+		usleep(1000);
+		spin_unlock(&e->lock);
+		ioasid_free(hook_set, 2);
+		rcu_read_unlock();
+		thread_join(&putting);
+		EXPECT_EVENTS("s:A2 s:F2");
+		EXPECT_EQ(id_state(2), -1);
+	}
+	ioasid_unregister_notifier(hook_set, &s.nb);
+	ioasid_set_free(hook_set);
+}
+
 static int work_runs;
 
 static void work_fn(struct work_struct *work)
@@ -876,6 +912,7 @@ const struct test event_tests[] = {
 	TEST(events_free_sync),
 	TEST(events_set_free_with_users),
 	TEST(events_data_stays),
+	TEST(events_free_while_owner_puts),
 	TEST(events_queue_work),
 	{ }
 };

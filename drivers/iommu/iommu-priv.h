@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Groups, for the files of the IOMMU core only
+ */
+#ifndef __IOMMU_PRIV_H
+#define __IOMMU_PRIV_H
+
+#include <linux/ioasid.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/xarray.h>
+
+struct device;
+struct file;
+struct iommu_dma_pasid;
+struct iommu_domain;
+
+struct iommu_group {
+	struct kobject kobj;
+	struct kobject *devices_kobj;
+	struct list_head devices;
+	struct mutex mutex;	/* all of the group but its name */
+	void *iommu_data;
+	void (*iommu_data_release)(void *iommu_data);
+	char *name;
+	int id;
+	struct iommu_domain *default_domain;
+	struct iommu_domain *blocking_domain;
+	struct iommu_domain *domain;
+	struct list_head entry;
+	unsigned int owner_cnt;
+	struct file *owner;	/* of user space, NULL: the kernel's */
+	struct xarray pasid_array;	/* struct group_pasid, under @mutex */
+	struct iommu_dma_pasid *dma_pasid;
+};
+
+struct group_device {
+	struct list_head list;
+	struct device *dev;
+	char *name;
+};
+
+const char *iommu_domain_type_str(unsigned int t);
+
+#ifdef CONFIG_IOMMU_PASID
+void iommu_install_pasids(ioasid_t limit);
+struct ioasid_set *iommu_host_pasid_set(void);
+ioasid_t iommu_pasid_limit(struct device *dev);
+int iommu_pasid_check_group(struct iommu_group *group, struct device *dev);
+int iommu_group_attach_pasid(struct iommu_group *group,
+			     struct iommu_domain *domain, struct device *dev,
+			     ioasid_t pasid, const char *mode);
+void iommu_group_detach_pasid(struct iommu_group *group,
+			      struct iommu_domain *domain, struct device *dev,
+			      ioasid_t pasid);
+void iommu_group_detach_leftovers(struct iommu_group *group,
+				  struct device *dev);
+void iommu_pasid_release_device(struct device *dev);
+#else
+static inline void iommu_group_detach_leftovers(struct iommu_group *group,
+						struct device *dev)
+{
+}
+
+static inline void iommu_pasid_release_device(struct device *dev)
+{
+}
+#endif
+
+#ifdef CONFIG_IOMMU_DMA_PASID
+void iommu_dma_pasid_abandon(struct iommu_group *group, struct device *dev);
+#else
+static inline void iommu_dma_pasid_abandon(struct iommu_group *group,
+					   struct device *dev)
+{
+}
+#endif
+
+#endif /* __IOMMU_PRIV_H */
