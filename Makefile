@@ -8,7 +8,7 @@
 #   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
 #
 # Test it:
-#   make test                 every tier; ends with 'N passed, N failed, N skipped'
+#   make test                 every tier but sva; ends with 'N passed, N failed, N skipped'
 #   make test-TIER            one tier: lab, user, kunit, qtest, stock, sva, guest, debug, canary
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]

@@ -129,8 +129,10 @@ TIERS = {
     "kunit": (kunit, "KUnit on UML (first build: 3 minutes)"),
     "qtest": (qtest, "the device models of QEMU"),
     "stock": (lambda: guest("stock"), "the emulated DSA under an unmodified kernel (first kernel build: 6 minutes)"),
-    "sva": (lambda: guest("sva"), "SVA on the emulated platform, on the base with SVA allowed (first build: 6 minutes)"),
+    "sva": (lambda: guest("sva"), "SVA on the base, without the series (first kernel build: 6 minutes; only on request)"),
     "guest": (guest, "kselftests, KUnit and the demo in a guest (first kernel build: 6 minutes)"),
     "debug": (lambda: guest("debug"), "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
     "canary": (canary, "runs that must turn red, each with the right word"),
 }
+# Not part of `make test`: a kernel for this alone, and the series shows the same
+ON_REQUEST = {"sva"}
