@@ -16,8 +16,9 @@
 /* One access that stays within a 4K page */
 static MemTxResult vtd_dma_rw_page(PCIDevice *dev, uint32_t pasid,
                                    dma_addr_t addr, void *buf, dma_addr_t len,
-                                   bool is_write)
+                                   unsigned flags)
 {
+    bool is_write = flags & VTD_REQ_WRITE;
     X86IOMMUState *x86_iommu = x86_iommu_get_default();
     MemTxAttrs attrs = {
         .requester_id = pci_requester_id(dev),
@@ -38,7 +39,7 @@ static MemTxResult vtd_dma_rw_page(PCIDevice *dev, uint32_t pasid,
     }
 
     entry = vtd_translate_pasid(INTEL_IOMMU_DEVICE(vtd), pci_get_bus(dev),
-                                dev->devfn, pasid, addr, is_write);
+                                dev->devfn, pasid, addr, flags);
     if (!(entry.perm & (is_write ? IOMMU_WO : IOMMU_RO))) {
         return MEMTX_ACCESS_ERROR;
     }
@@ -48,7 +49,7 @@ static MemTxResult vtd_dma_rw_page(PCIDevice *dev, uint32_t pasid,
 }
 
 MemTxResult vtd_dma_rw(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
-                       void *buf, dma_addr_t len, bool is_write,
+                       void *buf, dma_addr_t len, unsigned flags,
                        dma_addr_t *done)
 {
     bool bus_master = pci_get_word(dev->config + PCI_COMMAND) &
@@ -63,7 +64,7 @@ MemTxResult vtd_dma_rw(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
         dma_addr_t n = MIN(len - pos, in_page);
 
         res = vtd_dma_rw_page(dev, pasid, addr + pos, (uint8_t *)buf + pos, n,
-                              is_write);
+                              flags);
         if (res == MEMTX_OK) {
             pos += n;
         }

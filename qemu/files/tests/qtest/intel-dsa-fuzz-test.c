@@ -2,10 +2,12 @@
  * QTest testcase for intel-dsa: a hostile guest
  *
  * Random register, MSI-X and configuration writes, commands, descriptors with
- * every field random and addresses that hit memory, the device itself and
- * nothing, resets in between.  It passes when QEMU survives and the device
- * works after a reset.  INTEL_DSA_FUZZ_SEED and INTEL_DSA_FUZZ_STEPS repeat or
- * lengthen a run; the seed is printed.
+ * every field random and addresses that hit memory, the device itself, the
+ * VT-d's tables and nothing; page requests that are answered in every way or
+ * never, answers to none, random invalidations; resets in between.  It passes
+ * when QEMU survives, has not grown, and the device works after a reset.
+ * INTEL_DSA_FUZZ_SEED and INTEL_DSA_FUZZ_STEPS repeat or lengthen a run; the
+ * seed is printed.
  *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
@@ -21,7 +23,14 @@
 
 #define DEFAULT_STEPS 50000
 
+/* What QEMU may grow between a quarter of the steps and all of them */
+#define MAX_GROWTH (48 * MiB)
+
+/* One that passes through, one with holes, one with nothing */
+enum { PASID_PT = 1, PASID_HOLES, PASID_NONE, PASIDS };
+
 static GRand *rnd;
+static uint64_t holes;
 
 static uint64_t rnd64(void)
 {
@@ -35,6 +44,9 @@ static unsigned below(unsigned n)
 
 static uint64_t address(DSATest *t)
 {
+    if (!below(100)) {
+        return DSA_MEM_TABLES + below(0x40000);
+    }
     switch (below(9)) {
     case 0:
         return t->bar0.addr + below(0x4000);
@@ -55,6 +67,11 @@ static uint64_t address(DSATest *t)
     }
 }
 
+static uint32_t some_pasid(void)
+{
+    return below(30) ? below(PASIDS) : g_rand_int(rnd) & 0xfffff;
+}
+
 /* Three of four descriptors get past the checks of flags and reserved fields */
 static void tame(DSADesc *d, uint8_t opcode)
 {
@@ -71,7 +88,7 @@ static void tame(DSADesc *d, uint8_t opcode)
         { DSA_OP_CFLUSH, 38, 63 },
     };
 
-    stl_le_p(d->b, 0);
+    stl_le_p(d->b, some_pasid() | (below(4) ? 0 : 1u << 31));
     stw_le_p(d->b + 38, 0);
     for (int i = 0; i < ARRAY_SIZE(reserved); i++) {
         if (reserved[i].opcode == opcode) {
@@ -105,6 +122,7 @@ static DSADesc descriptor(DSATest *t)
     }
     stl_le_p(d.b + DSA_DESC_DW1, op << 24 |
              (below(8) ? DSA_FLAG_CRAV | DSA_FLAG_RCR : 0) |
+             (op >= DSA_OP_MEMMOVE && below(2) ? DSA_FLAG_BOF : 0) |
              (below(8) ? 0 : g_rand_int(rnd) & 0xffffff));
     stq_le_p(d.b + DSA_DESC_CR_ADDR, address(t) & (below(8) ? ~31ull : ~0ull));
     stq_le_p(d.b + DSA_DESC_SRC, address(t) & (below(2) ? ~63ull : ~0ull));
@@ -120,27 +138,116 @@ static DSADesc descriptor(DSATest *t)
     return d;
 }
 
-static void flr(DSATest *t)
+/* Some more pages of the buffers, and what is behind them */
+static void map_some(DSATest *t)
 {
-    uint8_t exp = qpci_find_capability(t->dev, PCI_CAP_ID_EXP, 0);
+    for (int i = 0; i < 16; i++) {
+        uint64_t page = DSA_MEM_CR + below(0x300) * 4096;
 
-    qpci_config_writew(t->dev, exp + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+        vtd_map(t, PGTT_FL, holes, page, page, 4096);
+    }
+}
+
+static void start_vtd(DSATest *t)
+{
+    vtd_restart(t);
+    holes = vtd_page(t);
+    vtd_set_pasid(t, 0, PGTT_PT, 1, 0);
+    vtd_set_pasid(t, PASID_PT, PGTT_PT, 1, 0);
+    vtd_set_pasid(t, PASID_HOLES, PGTT_FL, 2, holes);
+    vtd_set_pasid_sre(t, PASID_HOLES);
+    map_some(t);
 }
 
 /* Bring the device to where descriptors are taken again */
-static void revive(DSATest *t)
+static void revive(DSATest *t, const DSAWQConfig *dwq)
 {
-    static const DSAWQConfig dwq = { .size = 32 };
-    static const DSAWQConfig swq = { .shared = true, .size = 32,
-                                     .threshold = 16 };
+    static const DSAWQConfig swq = { .shared = true, .size = 32, .group = 1,
+                                     .threshold = 16, .pasid_en = true,
+                                     .bof = true };
     uint8_t msix = qpci_find_capability(t->dev, PCI_CAP_ID_MSIX, 0);
 
-    flr(t);
-    t->bar0 = qpci_iomap(t->dev, 0, NULL);
-    t->bar2 = qpci_iomap(t->dev, 2, NULL);
-    dsa_pci_enable(t);
+    dsa_flr(t);
+    dsa_pasid_enable(t);
+    dsa_ats_enable(t, true);
+    dsa_pri_enable(t, 1 + below(8));
     qpci_config_writew(t->dev, msix + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE);
-    dsa_enable(t, &dwq, &swq);
+    dsa_enable(t, dwq, &swq);
+}
+
+static void revive_somehow(DSATest *t)
+{
+    DSAWQConfig dwq = {
+        .size = 32,
+        .pasid_en = below(4),
+        .pasid = below(PASIDS),
+        .bof = below(4),
+        .priv = !below(3),
+        .ats_disable = !below(3),
+    };
+
+    if (!below(3)) {
+        start_vtd(t);
+    }
+    revive(t, &dwq);
+}
+
+/* The oldest page request, or one that never was, is answered somehow */
+static void respond(DSATest *t)
+{
+    static const uint8_t codes[] = { 0, 0, 0, 0, 1, 1, 2, 15 };
+    uint64_t q0 = 0, q1 = 0;
+    uint16_t prgi = below(24);
+    uint32_t pasid = some_pasid();
+
+    if (below(8) && vtd_pop_page_request(t, &q0, &q1)) {
+        prgi = extract64(q1, 3, 9);
+        pasid = extract64(q0, 32, 20);
+        if (below(2)) {
+            vtd_map(t, PGTT_FL, holes, q1 & 0xfffff000ull, DSA_MEM_SRC, 4096);
+        }
+    }
+    if (vtd_stuck(t) && !below(4)) {
+        start_vtd(t);
+    }
+    vtd_queue(t, VTD_PAGE_RESP(below(50) ? t->sid : below(0x10000), pasid,
+                               codes[below(ARRAY_SIZE(codes))]),
+              VTD_PAGE_RESP_HI(prgi));
+}
+
+static void invalidate(DSATest *t)
+{
+    uint64_t page = DSA_MEM_CR + below(0x300) * 4096;
+
+    switch (below(8)) {
+    case 0:
+        vtd_queue(t, VTD_INV_DEV_PASID(some_pasid()),
+                  below(2) ? VTD_INV_DEV_PASID_ALL : page);
+        break;
+    case 1:
+        vtd_queue(t, VTD_INV_DEV_PASID(some_pasid()),
+                  rnd64() & (~0xfffull | VTD_INV_DEV_PASID_S |
+                             VTD_INV_DEV_PASID_GLOBAL));
+        break;
+    case 2:
+        vtd_queue(t, VTD_INV_DEV, below(2) ? VTD_INV_DEV_ALL : page);
+        break;
+    case 3:
+        vtd_queue(t, VTD_INV_PIOTLB(2, PASID_HOLES), 0);
+        break;
+    case 4:
+        vtd_queue(t, VTD_INV_PASID_CACHE(below(3), some_pasid()), 0);
+        break;
+    case 5:
+        map_some(t);
+        break;
+    default:
+        /* Once in a while one that stops the queue */
+        if (!below(50)) {
+            vtd_queue(t, rnd64(), rnd64());
+        }
+        break;
+    }
 }
 
 static void step(DSATest *t)
@@ -155,6 +262,10 @@ static void step(DSATest *t)
         d = descriptor(t);
         qtest_memwrite(t->qts, DSA_MEM_LIST + below(64) * DSA_DESC_SIZE, d.b,
                        DSA_DESC_SIZE);
+    } else if (what < 70) {
+        respond(t);
+    } else if (what < 74) {
+        invalidate(t);
     } else if (what < 80) {
         dsa_writel(t, below(0x2000) & ~3u, g_rand_int(rnd));
     } else if (what < 83) {
@@ -172,7 +283,7 @@ static void step(DSATest *t)
     } else if (what < 97 && !below(3)) {
         dsa_writel(t, A_CMD, DSA_CMD_RESET_DEVICE << R_CMD_CODE_SHIFT);
     } else {
-        revive(t);
+        revive_somehow(t);
     }
 }
 
@@ -184,24 +295,55 @@ static unsigned setting(const char *name, unsigned val)
     return val;
 }
 
+static uint64_t resident(DSATest *t)
+{
+    g_autofree char *name = g_strdup_printf("/proc/%d/statm",
+                                            (int)qtest_pid(t->qts));
+    g_autofree char *text = NULL;
+    unsigned long long pages;
+
+    if (!g_file_get_contents(name, &text, NULL, NULL) ||
+        sscanf(text, "%*u %llu", &pages) != 1) {
+        return 0;
+    }
+    return pages * qemu_real_host_page_size();
+}
+
 static void test_fuzz(void)
 {
+    static const DSAWQConfig dwq = { .size = 32, .pasid_en = true,
+                                     .pasid = PASID_PT };
     unsigned seed = setting("INTEL_DSA_FUZZ_SEED", g_random_int());
     unsigned steps = setting("INTEL_DSA_FUZZ_STEPS", DEFAULT_STEPS);
-    DSATest *t = dsa_start("-device intel-iommu "
+    DSATest *t = dsa_start("-device intel-iommu,x-scalable-mode=on,x-flts=on,"
+                           "x-slts=on,x-pasid-mode=on,x-pss=19,"
+                           "x-pasid-cache=on,device-iotlb=on "
                            "-device intel-dsa,id=dsa0,addr=4");
+    uint64_t before = 0, after;
     DSADesc d;
 
     rnd = g_rand_new_with_seed(seed);
     g_test_message("INTEL_DSA_FUZZ_SEED=%u INTEL_DSA_FUZZ_STEPS=%u", seed,
                    steps);
 
-    revive(t);
+    start_vtd(t);
+    revive_somehow(t);
     for (unsigned i = 0; i < steps; i++) {
+        if (i == steps / 4) {
+            before = resident(t);
+        }
         step(t);
     }
+    after = resident(t);
+    g_test_message("resident: %" PRIu64 " KiB, then %" PRIu64 " KiB",
+                   before / KiB, after / KiB);
+#ifndef QEMU_SANITIZE_ADDRESS
+    /* Which keeps what is freed */
+    g_assert_cmpuint(after, <, before + MAX_GROWTH);
+#endif
 
-    revive(t);
+    start_vtd(t);
+    revive(t, &dwq);
     dsa_fill_pattern(t, DSA_MEM_SRC, 10000, seed);
     d = dsa_desc(DSA_OP_MEMMOVE, 0, DSA_MEM_SRC, DSA_MEM_DST, 10000);
     g_assert_cmphex(dsa_run(t, 0, &d).status, ==, DSA_STATUS_SUCCESS);

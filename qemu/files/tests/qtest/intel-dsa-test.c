@@ -16,7 +16,26 @@
 #define DEV "-device intel-dsa,id=dsa0,addr=4"
 
 static const DSAWQConfig dwq = { .size = 16 };
-static const DSAWQConfig swq = { .shared = true, .size = 16, .threshold = 4 };
+
+/* A shared queue needs PASIDs, and those need a VT-d: pass-through */
+#define DEV_VTD "-device intel-iommu,x-scalable-mode=on,x-flts=on," \
+                "x-slts=on,x-pasid-mode=on,x-pss=19 " DEV
+#define PASID   5
+
+static const DSAWQConfig swq = { .shared = true, .size = 16, .threshold = 4,
+                                 .pasid_en = true };
+static const DSAWQConfig dwq_pasid = { .size = 16, .pasid_en = true,
+                                       .pasid = PASID };
+
+static DSATest *start_vtd(void)
+{
+    DSATest *t = dsa_start(DEV_VTD);
+
+    vtd_enable(t);
+    vtd_set_pasid(t, PASID, PGTT_PT, 1, 0);
+    dsa_pasid_enable(t);
+    return t;
+}
 
 static void test_reset_values(void)
 {
@@ -97,10 +116,9 @@ static void test_device_commands(void)
     g_assert_cmphex(dsa_cmd(t, 15, 0), ==, DSA_CMDSTS_INVALID_CMD);
     g_assert_cmphex(dsa_cmd(t, DSA_CMD_DISABLE_DEVICE, 0), ==,
                     DSA_CMDSTS_DIS_NOT_ENABLED);
-    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_ALL, 0), ==,
-                    DSA_CMDSTS_DIS_NOT_ENABLED);
-    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_PASID, 1), ==,
-                    DSA_CMDSTS_DIS_NOT_ENABLED);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_ALL, 0), ==, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_PASID, 1), ==, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ABORT_PASID, 1), ==, 0);
 
     /* Each thing that is wrong with the configuration */
     dsa_configure_wq(t, 0, &(DSAWQConfig) { .size = 129 });
@@ -203,6 +221,37 @@ static void test_wq_commands(void)
     g_assert_cmphex(dsa_readl(t, dsa_wqcfg(t, 0) + DSA_WQCFG_DW_MODE * 4), ==,
                     0);
     g_assert_cmphex(dsa_readl(t, dsa_wqcfg(t, 0)), ==, 16);
+
+    /* Of a disabled queue too; a shared one needs PASIDs */
+    dsa_configure_wq(t, 0, &(DSAWQConfig) { .shared = true });
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_WQ, 0), ==, DSA_CMDSTS_WQ_PASID);
+    g_assert_cmphex(dsa_cmd_wq(t, DSA_CMD_RESET_WQ, 0), ==, 0);
+    g_assert_cmphex(dsa_readl(t, dsa_wqcfg(t, 0) + DSA_WQCFG_DW_MODE * 4), ==,
+                    0);
+    dsa_stop(t);
+}
+
+/* What depends on the PASID capability: 5.2 */
+static void test_wq_pasid(void)
+{
+    DSATest *t = start_vtd();
+    DSAWQConfig priv = { .size = 16, .pasid_en = true, .priv = true };
+    uint64_t ctrl = dsa_ext_cap(t, PCI_EXT_CAP_ID_PASID) + PCI_PASID_CTRL;
+
+    dsa_enable(t, &priv, NULL);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DISABLE_DEVICE, 0), ==, 0);
+
+    qtest_writew(t->qts, ctrl, PCI_PASID_CTRL_ENABLE);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_DEVICE, 0), ==, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_WQ, 0), ==, DSA_CMDSTS_WQ_PRIV);
+    priv.shared = true;
+    dsa_configure_wq(t, 0, &priv);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_WQ, 0), ==, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_DISABLE_DEVICE, 0), ==, 0);
+
+    qtest_writew(t->qts, ctrl, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_DEVICE, 0), ==, 0);
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_WQ, 0), ==, DSA_CMDSTS_WQ_PASID);
     dsa_stop(t);
 }
 
@@ -775,28 +824,51 @@ static void test_batch(void)
 /* Long enough to be still running when the next qtest command arrives */
 static DSADesc long_desc(void)
 {
-    DSADesc d = dsa_desc(DSA_OP_FILL, 0, 0, DSA_MEM_AUX, 1 << 21);
+    DSADesc d = dsa_desc(DSA_OP_FILL, 0, 0, DSA_MEM_BIG, 1 << 21);
 
+    stl_le_p(d.b + DSA_DESC_DW0, PASID);
     return d;
+}
+
+/* A whole batch of them */
+static DSADesc slow_batch(DSATest *t)
+{
+    DSADesc b = dsa_desc(DSA_OP_BATCH, 0, DSA_MEM_LIST, 0, 16);
+
+    for (int i = 0; i < 16; i++) {
+        put_list(t, i, long_desc());
+    }
+    stl_le_p(b.b + DSA_DESC_DW0, PASID);
+    return b;
 }
 
 static void test_wq_limits(void)
 {
-    DSATest *t = dsa_start(DEV);
-    DSADesc slow = long_desc();
+    DSATest *t = start_vtd();
+    DSADesc slow = slow_batch(t);
     DSADesc noop = dsa_desc(DSA_OP_NOOP, 0, 0, 0, 0);
     uint32_t sts;
     int ok = 0, retry = 0;
 
-    dsa_enable(t, &dwq, &swq);
+    dsa_enable(t, &dwq_pasid, &swq);
 
-    /* The wrong kind of write: retry, or silently dropped */
+    /*
+     * The wrong kind of write, a disabled WQ, a portal for message storage
+     * that does not exist: retry, or ignored without an error
+     */
     g_assert_cmpint(dsa_submit(t, 0, false, &noop), ==, 1);
     g_assert_cmpint(dsa_submit(t, 1, true, &noop), ==, 0);
+    g_assert_cmpint(dsa_submit(t, 2, false, &noop), ==, 1);
+    g_assert_cmpint(dsa_submit(t, 2, true, &noop), ==, 0);
+    g_assert_cmpint(qtest_enqueue64(t->qts, dsa_portal(t, 0, true) +
+                                    DSA_PORTAL_IMS * DSA_PORTAL_PAGE, true,
+                                    noop.b), ==, 0);
+    g_assert_cmpint(qtest_enqueue64(t->qts, dsa_portal(t, 1, true) +
+                                    DSA_PORTAL_IMS * DSA_PORTAL_PAGE, false,
+                                    noop.b), ==, 1);
     g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_ALL, 0), ==, 0);
     g_assert_cmphex(qtest_readb(t->qts, DSA_MEM_CR), ==, 0);
-    /* A WQ that is disabled */
-    g_assert_cmpint(dsa_submit(t, 2, false, &noop), ==, 1);
+    g_assert_cmphex(dsa_readq(t, A_SWERR0), ==, 0);
 
     /* The threshold of the limited portal, the size of the other */
     for (int i = 0; i < 64; i++) {
@@ -823,6 +895,33 @@ static void test_wq_limits(void)
     dsa_stop(t);
 }
 
+/* A dedicated WQ cannot say retry: SWERROR tells of what it lost */
+static void test_dwq_full(void)
+{
+    DSATest *t = dsa_start(DEV);
+    DSADesc slow = slow_batch(t);
+    uint64_t err;
+
+    dsa_enable(t, &dwq, NULL);
+    for (int i = 0; i < 16; i++) {
+        dsa_submit(t, 0, true, &slow);
+    }
+    g_assert_cmphex(dsa_readq(t, A_SWERR0), ==, 0);
+    for (int i = 0; i < 16; i++) {
+        dsa_submit(t, 0, true, &slow);
+    }
+    err = dsa_readq(t, A_SWERR0);
+    g_assert_cmphex(FIELD_EX64(err, SWERR0, ERROR), ==, DSA_SWERR_DWQ_FULL);
+    g_assert_cmphex(FIELD_EX64(err, SWERR0, WQ_IDX_VALID), ==, 1);
+    g_assert_cmphex(FIELD_EX64(err, SWERR0, DESC_VALID), ==, 0);
+
+    /* A reset of the device keeps it: 3.15 */
+    g_assert_cmphex(dsa_cmd(t, DSA_CMD_RESET_DEVICE, 0), ==, 0);
+    err = dsa_readq(t, A_SWERR0);
+    g_assert_cmphex(FIELD_EX64(err, SWERR0, ERROR), ==, DSA_SWERR_DWQ_FULL);
+    dsa_stop(t);
+}
+
 static void test_drain_waits(void)
 {
     DSATest *t = dsa_start(DEV);
@@ -844,11 +943,11 @@ static void test_drain_waits(void)
 /* A WQ that is being disabled finishes what it has and takes nothing new */
 static void test_disable_refuses(void)
 {
-    DSATest *t = dsa_start(DEV);
+    DSATest *t = start_vtd();
     DSADesc d = long_desc();
     uint32_t sts;
 
-    dsa_enable(t, &dwq, &swq);
+    dsa_enable(t, &dwq_pasid, &swq);
     while (!dsa_submit(t, 1, false, &d)) {
         ;
     }
@@ -934,7 +1033,8 @@ static void test_bad_properties(void)
     static const char *const props[] = {
         "num-wqs=0", "num-wqs=65", "num-groups=17", "num-engines=0",
         "wq-size=0", "wq-size=5000", "max-xfer-shift=32", "max-batch-shift=0",
-        "pasid=off,pri=on",
+        "pasid=off,pri=on", "ats=off,pri=on", "atc-entries=2",
+        "atc-entries=48", "atc-entries=8192",
     };
     QTestState *qts = qtest_init("-M q35 -nodefaults "
                                  "-device pcie-root-port,id=rp0,addr=6");
@@ -958,6 +1058,7 @@ int main(int argc, char **argv)
     qtest_add_func("/intel-dsa/properties", test_bad_properties);
     qtest_add_func("/intel-dsa/cmd/device", test_device_commands);
     qtest_add_func("/intel-dsa/cmd/wq", test_wq_commands);
+    qtest_add_func("/intel-dsa/cmd/wq-pasid", test_wq_pasid);
     qtest_add_func("/intel-dsa/cmd/max-xfer", test_max_xfer_shift);
     qtest_add_func("/intel-dsa/cmd/drain-waits", test_drain_waits);
     qtest_add_func("/intel-dsa/cmd/disable-refuses", test_disable_refuses);
@@ -967,6 +1068,7 @@ int main(int argc, char **argv)
     qtest_add_func("/intel-dsa/swerr", test_swerr);
     qtest_add_func("/intel-dsa/halt-flr", test_halt_and_flr);
     qtest_add_func("/intel-dsa/wq-limits", test_wq_limits);
+    qtest_add_func("/intel-dsa/dwq-full", test_dwq_full);
     qtest_add_func("/intel-dsa/op/memmove", test_memmove);
     qtest_add_func("/intel-dsa/op/fill-compare-cflush", test_fill_compare);
     qtest_add_func("/intel-dsa/op/delta", test_delta);

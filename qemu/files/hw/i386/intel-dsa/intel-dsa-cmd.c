@@ -128,6 +128,11 @@ static uint8_t enable_device(IntelDSAState *s)
     if (!intel_dsa_bus_master(s)) {
         return DSA_CMDSTS_NO_BUS_MASTER;
     }
+    if (intel_dsa_pri_enabled(s) &&
+        (!intel_dsa_pri_allocation(s) ||
+         intel_dsa_pri_allocation(s) > INTEL_DSA_MAX_PRS)) {
+        return DSA_CMDSTS_PRS_ALLOC;
+    }
     err = check_config(s);
     if (!err) {
         set_state(s, DSA_STATE_ENABLED);
@@ -159,10 +164,7 @@ static uint8_t enable_wq(IntelDSAState *s)
     if (!FIELD_EX32(mode, WQCFG_MODE, PRIORITY)) {
         return DSA_CMDSTS_WQ_PRIORITY;
     }
-    if (FIELD_EX32(mode, WQCFG_MODE, BOF)) {
-        /* It needs page requests, which the model does not send */
-        qemu_log_mask(LOG_UNIMP, "intel-dsa: WQ %u refused, block on fault is "
-                      "not modelled\n", wq);
+    if (FIELD_EX32(mode, WQCFG_MODE, BOF) && !intel_dsa_pri_enabled(s)) {
         return DSA_CMDSTS_WQ_BOF;
     }
     if (FIELD_EX32(mode, WQCFG_MODE, PASID_EN)) {
@@ -172,8 +174,10 @@ static uint8_t enable_wq(IntelDSAState *s)
         if (FIELD_EX32(mode, WQCFG_MODE, DEDICATED) &&
             FIELD_EX32(mode, WQCFG_MODE, PRIV) &&
             !intel_dsa_pasid_priv_enabled(s)) {
-            return DSA_CMDSTS_WQ_PASID;
+            return DSA_CMDSTS_WQ_PRIV;
         }
+    } else if (!FIELD_EX32(mode, WQCFG_MODE, DEDICATED)) {
+        return DSA_CMDSTS_WQ_PASID;
     }
     if (FIELD_EX32(limits, WQCFG_LIMITS, MAX_BATCH_SHIFT) >
         FIELD_EX64(gencap, GENCAP, MAX_BATCH_SHIFT)) {
@@ -188,7 +192,10 @@ static uint8_t enable_wq(IntelDSAState *s)
     return DSA_CMDSTS_SUCCESS;
 }
 
-/* The WQs that a DISABLE/DRAIN/ABORT/RESET_WQ operand names, into cmd_wqs */
+/*
+ * The WQs that a DISABLE/DRAIN/ABORT/RESET_WQ operand names, into cmd_wqs.  Of
+ * a disabled one the configuration can be reset.
+ */
 static uint8_t named_wqs(IntelDSAState *s)
 {
     unsigned first = DSA_CMD_WQ_GROUP(operand(s)) * 16;
@@ -201,7 +208,8 @@ static uint8_t named_wqs(IntelDSAState *s)
         if (first + i >= s->num_wqs) {
             return DSA_CMDSTS_INVALID_WQ;
         }
-        if (s->wqs[first + i].state == DSA_WQ_DISABLED) {
+        if (s->wqs[first + i].state == DSA_WQ_DISABLED &&
+            code(s) != DSA_CMD_RESET_WQ) {
             return DSA_CMDSTS_WQ_NOT_ENABLED;
         }
         set_bit(first + i, s->cmd_wqs);
@@ -209,9 +217,11 @@ static uint8_t named_wqs(IntelDSAState *s)
     return mask ? DSA_CMDSTS_SUCCESS : DSA_CMDSTS_INVALID_WQ;
 }
 
+/* 5.8.3: only Disable Device is an error when the device is disabled */
 static uint8_t all_wqs(IntelDSAState *s)
 {
-    if (intel_dsa_state(s) != DSA_STATE_ENABLED) {
+    if (intel_dsa_state(s) != DSA_STATE_ENABLED &&
+        code(s) == DSA_CMD_DISABLE_DEVICE) {
         return DSA_CMDSTS_DIS_NOT_ENABLED;
     }
     for (int i = 0; i < s->num_wqs; i++) {
@@ -275,6 +285,11 @@ static void abort_operand_pasid(IntelDSAState *s, int wq)
     intel_dsa_wq_abort(s, wq, operand(s));
 }
 
+static void mark_operand_pasid(IntelDSAState *s, int wq)
+{
+    intel_dsa_wq_mark(s, wq, operand(s));
+}
+
 static void snapshot(IntelDSAState *s, int wq)
 {
     s->wqs[wq].drain_target = s->wqs[wq].submitted;
@@ -327,9 +342,12 @@ static uint8_t start(IntelDSAState *s, uint16_t *result)
         set_state(s, DSA_STATE_DRAIN);
         /* fall through */
     case DSA_CMD_DISABLE_WQ:
-    case DSA_CMD_RESET_WQ:
         for_cmd_wqs(s, stop_accepting);
         break;
+    case DSA_CMD_DRAIN_PASID:
+        for_cmd_wqs(s, mark_operand_pasid);
+        return DSA_CMDSTS_SUCCESS;
+    case DSA_CMD_RESET_WQ:
     case DSA_CMD_ABORT_ALL:
     case DSA_CMD_ABORT_WQ:
         for_cmd_wqs(s, abort_all_pasids);
@@ -344,6 +362,9 @@ static uint8_t start(IntelDSAState *s, uint16_t *result)
 
 static bool drained(IntelDSAState *s)
 {
+    if (code(s) == DSA_CMD_DRAIN_PASID) {
+        return !s->drain_left;
+    }
     for (int i = 0; i < s->num_wqs; i++) {
         if (test_bit(i, s->cmd_wqs) &&
             s->wqs[i].retired < s->wqs[i].drain_target) {
@@ -371,10 +392,26 @@ static void end(IntelDSAState *s)
     }
 }
 
+/* 3.15: CMD and SWERROR keep what they say */
+static void reset_device(IntelDSAState *s)
+{
+    uint32_t cmd = intel_dsa_reg(s, A_CMD);
+    uint64_t err[3] = {
+        intel_dsa_reg64(s, A_SWERR0),
+        intel_dsa_reg64(s, A_SWERR1),
+        intel_dsa_reg64(s, A_SWERR2),
+    };
+
+    intel_dsa_reset_state(s);
+    intel_dsa_set_reg(s, A_CMD, cmd);
+    intel_dsa_set_reg64(s, A_SWERR0, err[0]);
+    intel_dsa_set_reg64(s, A_SWERR1, err[1]);
+    intel_dsa_set_reg64(s, A_SWERR2, err[2]);
+}
+
 /* Start or finish the active command; false if there is nothing to do yet */
 bool intel_dsa_cmd_step(IntelDSAState *s)
 {
-    uint32_t cmd = intel_dsa_reg(s, A_CMD);
     uint16_t result = 0;
     uint8_t err;
 
@@ -389,8 +426,7 @@ bool intel_dsa_cmd_step(IntelDSAState *s)
             return true;
         }
         if (code(s) == DSA_CMD_RESET_DEVICE) {
-            intel_dsa_reset_state(s);
-            intel_dsa_set_reg(s, A_CMD, cmd);
+            reset_device(s);
         }
     }
     if (intel_dsa_state(s) == DSA_STATE_HALT) {

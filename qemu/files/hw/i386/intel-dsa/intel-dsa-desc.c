@@ -2,7 +2,12 @@
  * Intel Data Streaming Accelerator: life of a descriptor in an engine
  *
  * check -> run (once a step) -> complete; a batch puts the descriptors of its
- * list through the same states before it completes itself.
+ * list through the same states, with a fetch after each, before it completes
+ * itself.
+ *
+ * A page fault can block the engine in any of them but check, until a page
+ * request is answered; then the step is done once more from its beginning.
+ * Steps are made such that this does no harm.
  *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
@@ -17,14 +22,13 @@
 #include "trace.h"
 
 void intel_dsa_work_init(IntelDSAWork *w, const uint8_t *raw,
-                         const IntelDSAContext *ctx, bool ims_portal)
+                         const IntelDSAContext *ctx)
 {
     uint32_t dw1 = ldl_le_p(raw + DSA_DESC_DW1);
 
     memset(w, 0, sizeof(*w));
     memcpy(w->raw, raw, DSA_DESC_SIZE);
     w->ctx = *ctx;
-    w->ims_portal = ims_portal;
     w->opcode = FIELD_EX32(dw1, DESC_DW1, OPCODE);
     w->flags = FIELD_EX32(dw1, DESC_DW1, FLAGS);
     w->cr_addr = ldq_le_p(raw + DSA_DESC_CR_ADDR);
@@ -35,13 +39,17 @@ void intel_dsa_work_init(IntelDSAWork *w, const uint8_t *raw,
     w->state = INTEL_DSA_WORK_CHECK;
 }
 
+/* The descriptor is completed, or given up */
 void intel_dsa_engine_idle(IntelDSAState *s, IntelDSAEngine *e)
 {
     if (e->wq >= 0) {
+        intel_dsa_prs_abandon(s, e);
         s->wqs[e->wq].busy = false;
         s->wqs[e->wq].retired++;
+        s->drain_left -= e->drain;
     }
     e->wq = -1;
+    e->drain = false;
     e->in_batch = false;
 }
 
@@ -55,6 +63,10 @@ static uint32_t bad_flags(IntelDSAState *s, IntelDSAEngine *e,
 
     if (!e->in_batch) {
         valid &= ~DSA_FLAG_FENCE;
+    }
+    if (!FIELD_EX32(intel_dsa_wqcfg(s, e->wq, DSA_WQCFG_DW_MODE), WQCFG_MODE,
+                    BOF)) {
+        valid &= ~DSA_FLAG_BOF;
     }
     if (!(w->flags & DSA_FLAG_CRAV)) {
         valid &= ~DSA_FLAG_RCR;
@@ -121,9 +133,7 @@ static uint8_t check(IntelDSAState *s, IntelDSAEngine *e)
     if (w->flags & DSA_FLAG_RCI) {
         uint16_t handle = lduw_le_p(w->raw + DSA_DESC_INT_HANDLE);
 
-        /* Without interrupt message storage its portals have no handles */
-        if (w->ims_portal ||
-            !intel_dsa_int_handle(s, handle, &w->ctx, &w->vector)) {
+        if (!intel_dsa_int_handle(s, handle, &w->ctx, &w->vector)) {
             w->flags &= ~DSA_FLAG_RCI;
             if (!w->invalid_flags) {
                 return DSA_STATUS_INT_HANDLE;
@@ -137,6 +147,8 @@ static uint8_t check(IntelDSAState *s, IntelDSAEngine *e)
         return DSA_STATUS_RESERVED;
     }
     if (w->ctx.has_pasid && w->ctx.priv && !intel_dsa_pasid_priv_enabled(s)) {
+        /* Goes to SWERROR: a record would be a write with that privilege */
+        w->flags &= ~(DSA_FLAG_CRAV | DSA_FLAG_RCI);
         return DSA_STATUS_PRIV;
     }
     if (op->sized && (!w->size || w->size > wq_limit(s, e, false))) {
@@ -149,9 +161,11 @@ static uint8_t check(IntelDSAState *s, IntelDSAEngine *e)
     return op->check ? op->check(w) : DSA_STATUS_NONE;
 }
 
+/* Chapter 5: the codes that come with an address */
 static bool is_fault(uint8_t status)
 {
     return status == DSA_STATUS_PAGE_FAULT ||
+           status == DSA_STATUS_PAGE_DENIED ||
            status == DSA_STATUS_BATCH_PAGE_FAULT;
 }
 
@@ -181,35 +195,6 @@ static bool write_record(IntelDSAState *s, IntelDSAWork *w,
            intel_dsa_dma(s, &w->ctx, w->cr_addr, cr, 1, true, fault);
 }
 
-static void report(IntelDSAState *s, IntelDSAEngine *e)
-{
-    IntelDSAWork *w = &e->work;
-    const IntelDSAOp *op = intel_dsa_op(w->opcode);
-    bool error = w->status != DSA_STATUS_SUCCESS &&
-                 w->status != DSA_STATUS_FALSE_PREDICATE;
-    IntelDSAFault fault;
-
-    trace_intel_dsa_desc(DEVICE(s)->id ?: "", e->wq, op ? op->name : "unknown",
-                         w->ctx.has_pasid ? w->ctx.pasid : PCI_NO_PASID,
-                         w->ctx.priv, w->flags, w->size, w->status, w->done,
-                         is_fault(w->status) ? w->fault.addr : 0);
-
-    if (w->flags & DSA_FLAG_CRAV) {
-        if (((w->flags & DSA_FLAG_RCR) || w->status != DSA_STATUS_SUCCESS) &&
-            !write_record(s, w, &fault)) {
-            intel_dsa_swerr_work(s, e, DSA_STATUS_CR_XLAT, &fault);
-        }
-    } else if (error) {
-        intel_dsa_swerr_work(s, e, w->status,
-                             is_fault(w->status) ? &w->fault : NULL);
-    }
-
-    if ((w->flags & DSA_FLAG_RCI) && !s->dead) {
-        trace_intel_dsa_interrupt(DEVICE(s)->id ?: "", w->vector);
-        msix_notify(PCI_DEVICE(s), w->vector);
-    }
-}
-
 static void batch_end(IntelDSAEngine *e, uint8_t status)
 {
     e->work = e->batch;
@@ -218,23 +203,39 @@ static void batch_end(IntelDSAEngine *e, uint8_t status)
     e->in_batch = false;
 }
 
+/* The list cannot be read any further */
+static void batch_fault(IntelDSAEngine *e, const IntelDSAFault *fault)
+{
+    uint8_t status = fault->status;
+
+    if (status == DSA_STATUS_PAGE_FAULT || status == DSA_STATUS_PAGE_DENIED) {
+        status = DSA_STATUS_BATCH_PAGE_FAULT;
+    }
+    e->batch.fault = *fault;
+    batch_end(e, status);
+}
+
+/* 3.13.3: the list may block, whatever Block on Fault says */
 static void batch_fetch(IntelDSAState *s, IntelDSAEngine *e)
 {
     IntelDSAWork *b = &e->batch;
     uint8_t end = e->batch_failed ? DSA_STATUS_BATCH_FAIL : DSA_STATUS_SUCCESS;
     uint64_t addr = b->src + (uint64_t)e->batch_next * DSA_DESC_SIZE;
     uint8_t raw[DSA_DESC_SIZE];
+    IntelDSAFault fault;
 
     if (e->batch_next == b->size) {
         batch_end(e, end);
         return;
     }
-    if (!intel_dsa_dma(s, &b->ctx, addr, raw, sizeof(raw), false, &b->fault)) {
-        batch_end(e, DSA_STATUS_BATCH_PAGE_FAULT);
+    if (!intel_dsa_dma(s, &b->ctx, addr, raw, sizeof(raw), false, &fault)) {
+        if (!intel_dsa_prs_block(s, e, &fault)) {
+            batch_fault(e, &fault);
+        }
         return;
     }
 
-    intel_dsa_work_init(&e->work, raw, &b->ctx, b->ims_portal);
+    intel_dsa_work_init(&e->work, raw, &b->ctx);
     e->batch_next++;
 
     /* A fence gives up the rest of a batch in which something failed */
@@ -243,16 +244,99 @@ static void batch_fetch(IntelDSAState *s, IntelDSAEngine *e)
     }
 }
 
-static void complete(IntelDSAState *s, IntelDSAEngine *e)
+/* All that there is to report was; @lost: why the record was not written */
+static void retire(IntelDSAState *s, IntelDSAEngine *e,
+                   const IntelDSAFault *lost)
 {
-    report(s, e);
+    IntelDSAWork *w = &e->work;
+    const IntelDSAOp *op = intel_dsa_op(w->opcode);
+    bool error = w->status != DSA_STATUS_SUCCESS &&
+                 w->status != DSA_STATUS_FALSE_PREDICATE;
+
+    trace_intel_dsa_desc(DEVICE(s)->id ?: "", e->wq, op ? op->name : "unknown",
+                         w->ctx.has_pasid ? w->ctx.pasid : PCI_NO_PASID,
+                         w->ctx.priv, w->flags, w->size, w->status, w->done,
+                         is_fault(w->status) ? w->fault.addr : 0);
+
+    if (lost) {
+        bool page = lost->status == DSA_STATUS_PAGE_FAULT ||
+                    lost->status == DSA_STATUS_PAGE_DENIED;
+
+        intel_dsa_swerr_work(s, e, page ? DSA_STATUS_CR_XLAT : lost->status,
+                             lost);
+    } else if (error && (!(w->flags & DSA_FLAG_CRAV) ||
+                         w->status == DSA_STATUS_TRANSLATION)) {
+        intel_dsa_swerr_work(s, e, w->status,
+                             is_fault(w->status) ? &w->fault : NULL);
+    }
+
+    if ((w->flags & DSA_FLAG_RCI) && !s->dead) {
+        trace_intel_dsa_interrupt(DEVICE(s)->id ?: "", w->vector);
+        msix_notify(PCI_DEVICE(s), w->vector);
+    }
 
     if (e->in_batch) {
-        e->batch_failed |= e->work.status != DSA_STATUS_SUCCESS;
+        e->batch_failed |= w->status != DSA_STATUS_SUCCESS;
         e->batch.done++;
-        batch_fetch(s, e);
+        w->state = INTEL_DSA_WORK_FETCH;
     } else {
         intel_dsa_engine_idle(s, e);
+    }
+}
+
+/* 3.13.3: the completion record may block, whatever Block on Fault says */
+static void complete(IntelDSAState *s, IntelDSAEngine *e)
+{
+    IntelDSAWork *w = &e->work;
+    IntelDSAFault fault;
+
+    if ((w->flags & DSA_FLAG_CRAV) &&
+        ((w->flags & DSA_FLAG_RCR) || w->status != DSA_STATUS_SUCCESS) &&
+        !write_record(s, w, &fault)) {
+        if (!intel_dsa_prs_block(s, e, &fault)) {
+            retire(s, e, &fault);
+        }
+        return;
+    }
+    retire(s, e, NULL);
+}
+
+static void run(IntelDSAState *s, IntelDSAEngine *e, unsigned *cost)
+{
+    IntelDSAWork *w = &e->work;
+
+    *cost += intel_dsa_op(w->opcode)->step(s, w);
+    if (w->status == DSA_STATUS_PAGE_FAULT && (w->flags & DSA_FLAG_BOF)) {
+        if (intel_dsa_prs_block(s, e, &w->fault)) {
+            w->status = DSA_STATUS_NONE;
+            return;
+        }
+        w->status = w->fault.status;
+    }
+    if (w->status) {
+        w->state = INTEL_DSA_WORK_COMPLETE;
+    }
+}
+
+/* The page that the engine has waited for does not come */
+static void page_denied(IntelDSAState *s, IntelDSAEngine *e)
+{
+    IntelDSAWork *w = &e->work;
+
+    switch (w->state) {
+    case INTEL_DSA_WORK_RUN:
+        w->fault = e->fault;
+        w->status = e->fault.status;
+        w->state = INTEL_DSA_WORK_COMPLETE;
+        break;
+    case INTEL_DSA_WORK_COMPLETE:
+        retire(s, e, &e->fault);
+        break;
+    case INTEL_DSA_WORK_FETCH:
+        batch_fault(e, &e->fault);
+        break;
+    case INTEL_DSA_WORK_CHECK:
+        g_assert_not_reached();
     }
 }
 
@@ -268,6 +352,17 @@ bool intel_dsa_engine_step(IntelDSAState *s, int engine, unsigned *cost)
     if (e->wq < 0) {
         return intel_dsa_engine_dispatch(s, engine);
     }
+    if (e->wait) {
+        switch (intel_dsa_prs_poll(s, e)) {
+        case INTEL_DSA_PAGE_WAIT:
+            return false;
+        case INTEL_DSA_PAGE_RETRY:
+            break;
+        case INTEL_DSA_PAGE_DENIED:
+            page_denied(s, e);
+            return true;
+        }
+    }
 
     switch (w->state) {
     case INTEL_DSA_WORK_CHECK:
@@ -279,19 +374,19 @@ bool intel_dsa_engine_step(IntelDSAState *s, int engine, unsigned *cost)
             e->in_batch = true;
             e->batch_next = 0;
             e->batch_failed = false;
-            batch_fetch(s, e);
+            w->state = INTEL_DSA_WORK_FETCH;
         } else {
             w->state = INTEL_DSA_WORK_RUN;
         }
         break;
     case INTEL_DSA_WORK_RUN:
-        *cost += intel_dsa_op(w->opcode)->step(s, w);
-        if (w->status) {
-            w->state = INTEL_DSA_WORK_COMPLETE;
-        }
+        run(s, e, cost);
         break;
     case INTEL_DSA_WORK_COMPLETE:
         complete(s, e);
+        break;
+    case INTEL_DSA_WORK_FETCH:
+        batch_fetch(s, e);
         break;
     }
     return true;

@@ -102,6 +102,15 @@ void intel_dsa_swerr(IntelDSAState *s, uint8_t error)
     record_swerr(s, FIELD_DP64(0, SWERR0, ERROR, error), 0, 0);
 }
 
+/* A descriptor that did not get into a queue: 5.3 */
+void intel_dsa_swerr_submit(IntelDSAState *s, int wq, uint8_t error)
+{
+    uint64_t q0 = FIELD_DP64(0, SWERR0, WQ_IDX_VALID, 1);
+
+    q0 = FIELD_DP64(q0, SWERR0, WQ_IDX, wq);
+    record_swerr(s, FIELD_DP64(q0, SWERR0, ERROR, error), 0, 0);
+}
+
 /* An error of @e's descriptor that its completion record cannot tell */
 void intel_dsa_swerr_work(IntelDSAState *s, IntelDSAEngine *e, uint8_t error,
                           const IntelDSAFault *fault)

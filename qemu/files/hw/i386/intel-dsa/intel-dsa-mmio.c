@@ -100,7 +100,7 @@ static void init_capabilities(IntelDSAState *s)
 
     s->regs_reset[A_VERSION / 4] = FIELD_DP32(0, VERSION, MAJOR, 1);
 
-    val = FIELD_DP64(0, GENCAP, BLOCK_ON_FAULT, 1);
+    val = FIELD_DP64(0, GENCAP, BLOCK_ON_FAULT, s->pri_cap != 0);
     val = FIELD_DP64(val, GENCAP, OVERLAP_COPY, 1);
     val = FIELD_DP64(val, GENCAP, CACHE_CTRL_MEM, 1);
     val = FIELD_DP64(val, GENCAP, CACHE_CTRL_FLUSH, 1);

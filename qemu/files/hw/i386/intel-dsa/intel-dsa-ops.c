@@ -24,7 +24,7 @@ static bool get(IntelDSAState *s, IntelDSAWork *w, uint64_t addr, void *buf,
     if (intel_dsa_dma(s, &w->ctx, addr, buf, len, false, &w->fault)) {
         return true;
     }
-    w->status = DSA_STATUS_PAGE_FAULT;
+    w->status = w->fault.status;
     return false;
 }
 
@@ -34,7 +34,7 @@ static bool put(IntelDSAState *s, IntelDSAWork *w, uint64_t addr, void *buf,
     if (intel_dsa_dma(s, &w->ctx, addr, buf, len, true, &w->fault)) {
         return true;
     }
-    w->status = DSA_STATUS_PAGE_FAULT;
+    w->status = w->fault.status;
     return false;
 }
 
@@ -368,12 +368,12 @@ static unsigned step_cflush(IntelDSAState *s, IntelDSAWork *w)
 #define BYTES(first, last) MAKE_64BIT_MASK(first, (last) - (first) + 1)
 
 /*
- * Block on Fault is reserved in a WQ that is not configured for it, which none
- * can be; destination readback while GENCAP does not offer it.  Traffic classes
- * and cache hints have no effect.
+ * Destination readback is reserved while GENCAP does not offer it.  Traffic
+ * classes and cache hints have no effect.
  */
 #define FLAGS_NOOP (DSA_FLAG_FENCE | DSA_FLAG_CRAV | DSA_FLAG_RCR | \
                     DSA_FLAG_RCI | DSA_FLAG_CR_TC)
+#define FLAGS_DATA (FLAGS_NOOP | DSA_FLAG_BOF)
 #define FLAGS_WRITE (DSA_FLAG_CACHE_CTRL | DSA_FLAG_STRICT_ORDER | \
                      DSA_FLAG_DEST_STEER)
 #define FLAGS_CRC (DSA_FLAG_CRC_READ_SEED | DSA_FLAG_CRC_BYPASS_INVERT | \
@@ -403,7 +403,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_MEMMOVE] = {
         .name = "memmove",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR2_TC,
         .reserved = BYTES(38, 63),
         .sized = true,
@@ -411,14 +411,14 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_FILL] = {
         .name = "fill",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | DSA_FLAG_ADDR2_TC,
+        .flags = FLAGS_DATA | FLAGS_WRITE | DSA_FLAG_ADDR2_TC,
         .reserved = BYTES(38, 63),
         .sized = true,
         .step = step_fill,
     },
     [DSA_OP_COMPARE] = {
         .name = "compare",
-        .flags = FLAGS_NOOP | DSA_FLAG_CHECK_RESULT | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | DSA_FLAG_CHECK_RESULT | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR2_TC,
         .reserved = BYTES(38, 39) | BYTES(41, 63),
         .record_required = true,
@@ -427,7 +427,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_COMPVAL] = {
         .name = "compval",
-        .flags = FLAGS_NOOP | DSA_FLAG_CHECK_RESULT | DSA_FLAG_ADDR1_TC,
+        .flags = FLAGS_DATA | DSA_FLAG_CHECK_RESULT | DSA_FLAG_ADDR1_TC,
         .reserved = BYTES(38, 39) | BYTES(41, 63),
         .record_required = true,
         .sized = true,
@@ -435,7 +435,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_CREATE_DELTA] = {
         .name = "create-delta",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | DSA_FLAG_CHECK_RESULT |
+        .flags = FLAGS_DATA | FLAGS_WRITE | DSA_FLAG_CHECK_RESULT |
                  DSA_FLAG_ADDR1_TC | DSA_FLAG_ADDR2_TC | DSA_FLAG_ADDR3_TC,
         .reserved = BYTES(38, 39) | BYTES(52, 55) | BYTES(57, 63),
         .record_required = true,
@@ -445,7 +445,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_APPLY_DELTA] = {
         .name = "apply-delta",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR2_TC,
         .reserved = BYTES(38, 39) | BYTES(44, 63),
         .sized = true,
@@ -454,7 +454,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_DUALCAST] = {
         .name = "dualcast",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | FLAGS_WRITE | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR2_TC | DSA_FLAG_ADDR3_TC |
                  DSA_FLAG_DUALCAST_STEER,
         .reserved = BYTES(38, 39) | BYTES(48, 63),
@@ -464,7 +464,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_CRCGEN] = {
         .name = "crcgen",
-        .flags = FLAGS_NOOP | FLAGS_CRC | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | FLAGS_CRC | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR3_TC,
         .reserved = BYTES(24, 31) | BYTES(38, 39) | BYTES(44, 47) |
                     BYTES(56, 63),
@@ -475,7 +475,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_COPY_CRC] = {
         .name = "copy-crc",
-        .flags = FLAGS_NOOP | FLAGS_WRITE | FLAGS_CRC | DSA_FLAG_ADDR1_TC |
+        .flags = FLAGS_DATA | FLAGS_WRITE | FLAGS_CRC | DSA_FLAG_ADDR1_TC |
                  DSA_FLAG_ADDR2_TC | DSA_FLAG_ADDR3_TC,
         .reserved = BYTES(38, 39) | BYTES(44, 47) | BYTES(56, 63),
         .record_required = true,
@@ -485,7 +485,7 @@ static const IntelDSAOp ops[] = {
     },
     [DSA_OP_CFLUSH] = {
         .name = "cflush",
-        .flags = FLAGS_NOOP | DSA_FLAG_CACHE_CTRL | DSA_FLAG_ADDR2_TC,
+        .flags = FLAGS_DATA | DSA_FLAG_CACHE_CTRL | DSA_FLAG_ADDR2_TC,
         .reserved = BYTES(16, 23) | BYTES(38, 63),
         .sized = true,
         .step = step_cflush,

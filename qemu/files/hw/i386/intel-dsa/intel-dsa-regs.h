@@ -174,6 +174,7 @@ enum {
     DSA_CMDSTS_WQ_PASID         = 0x26,
     DSA_CMDSTS_WQ_MAX_BATCH     = 0x27,
     DSA_CMDSTS_WQ_MAX_XFER      = 0x28,
+    DSA_CMDSTS_WQ_PRIV          = 0x2a,
     DSA_CMDSTS_DIS_NOT_ENABLED  = 0x31,
     DSA_CMDSTS_WQ_NOT_ENABLED   = 0x32,
     DSA_CMDSTS_INT_INDEX        = 0x41,
@@ -207,6 +208,7 @@ REG64(SWERR3, 0xd8)
 enum {
     DSA_SWERR_PCI_CFG = 0x51,
     DSA_SWERR_CMD_ACTIVE = 0x52,
+    DSA_SWERR_DWQ_FULL = 0x53,
 };
 
 /* 9.2.16 GRPCFG, Group Configuration Table: 64 bytes a group */
@@ -345,6 +347,7 @@ enum {
     DSA_STATUS_SUCCESS          = 0x01,
     DSA_STATUS_FALSE_PREDICATE  = 0x02,
     DSA_STATUS_PAGE_FAULT       = 0x03,
+    DSA_STATUS_PAGE_DENIED      = 0x04,
     DSA_STATUS_BATCH_FAIL       = 0x05,
     DSA_STATUS_BATCH_PAGE_FAULT = 0x06,
     DSA_STATUS_DELTA_ORDER      = 0x07,
@@ -363,6 +366,9 @@ enum {
     DSA_STATUS_CR_ALIGN         = 0x1b,
     DSA_STATUS_ADDR_ALIGN       = 0x1c,
     DSA_STATUS_PRIV             = 0x1d,
+    DSA_STATUS_HW_ERR           = 0x20,
+    DSA_STATUS_HW_ERR_WRITE     = 0x21,
+    DSA_STATUS_TRANSLATION      = 0x22,
 };
 
 /* Chapter 8, delta record: entries of a 16-bit offset / 8 and 8 data bytes */

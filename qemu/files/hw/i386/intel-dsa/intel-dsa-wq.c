@@ -80,6 +80,7 @@ void intel_dsa_wq_context(IntelDSAState *s, int wq, const uint8_t *raw,
     uint32_t dw0 = ldl_le_p(raw + DSA_DESC_DW0);
 
     ctx->has_pasid = FIELD_EX32(mode, WQCFG_MODE, PASID_EN);
+    ctx->no_ats = FIELD_EX32(mode, WQCFG_MODE, ATS_DISABLE);
     if (FIELD_EX32(mode, WQCFG_MODE, DEDICATED)) {
         ctx->pasid = FIELD_EX32(mode, WQCFG_MODE, PASID);
         ctx->priv = FIELD_EX32(mode, WQCFG_MODE, PRIV);
@@ -104,6 +105,7 @@ void intel_dsa_wq_abort(IntelDSAState *s, int wq, int64_t pasid)
             q->ring[(q->head + kept++) % q->size] = *d;
         } else {
             q->retired++;
+            s->drain_left -= d->drain;
         }
     }
     q->count = kept;
@@ -114,6 +116,29 @@ void intel_dsa_wq_abort(IntelDSAState *s, int wq, int64_t pasid)
         if (e->wq == wq && (pasid < 0 || (e->work.ctx.has_pasid &&
                                           e->work.ctx.pasid == pasid))) {
             intel_dsa_engine_idle(s, e);
+        }
+    }
+}
+
+/* Drain PASID: have it wait for what is there of @pasid */
+void intel_dsa_wq_mark(IntelDSAState *s, int wq, uint32_t pasid)
+{
+    IntelDSAWQ *q = &s->wqs[wq];
+    IntelDSAContext ctx;
+
+    for (unsigned i = 0; i < q->count; i++) {
+        IntelDSAQueued *d = &q->ring[(q->head + i) % q->size];
+
+        intel_dsa_wq_context(s, wq, d->raw, &ctx);
+        d->drain = ctx.has_pasid && ctx.pasid == pasid;
+        s->drain_left += d->drain;
+    }
+    for (unsigned i = 0; i < s->num_engines; i++) {
+        IntelDSAEngine *e = &s->engines[i];
+
+        if (e->wq == wq) {
+            e->drain = e->work.ctx.has_pasid && e->work.ctx.pasid == pasid;
+            s->drain_left += e->drain;
         }
     }
 }
@@ -165,15 +190,17 @@ bool intel_dsa_engine_dispatch(IntelDSAState *s, int engine)
     q->busy = true;
 
     intel_dsa_wq_context(s, wq, d->raw, &ctx);
-    intel_dsa_work_init(&e->work, d->raw, &ctx, d->ims_portal);
+    intel_dsa_work_init(&e->work, d->raw, &ctx);
+    e->drain = d->drain;
     e->in_batch = false;
     e->wq = wq;
     return true;
 }
 
 /*
- * A shared WQ answers retry when it cannot take a descriptor.  A dedicated one
- * cannot answer; software that overruns it loses descriptors.
+ * 5.3: a shared WQ answers retry when it cannot take a descriptor.  A dedicated
+ * one cannot answer; software that overruns it loses descriptors, and learns of
+ * it from SWERROR.  Other posted writes are ignored.
  */
 static bool accepts(IntelDSAState *s, int wq, bool limited, bool posted)
 {
@@ -195,6 +222,9 @@ static bool accepts(IntelDSAState *s, int wq, bool limited, bool posted)
                                                       DSA_WQCFG_DW_THRESHOLD),
                                       WQCFG_THRESHOLD, THRESHOLD));
     }
+    if (dedicated && q->count == limit) {
+        intel_dsa_swerr_submit(s, wq, DSA_SWERR_DWQ_FULL);
+    }
     return q->count < limit;
 }
 
@@ -209,7 +239,9 @@ static EnqueueStatus intel_dsa_write64(EnqueuePortal *portal, MemoryRegion *mr,
     IntelDSAQueued *d;
     IntelDSAWQ *q;
 
+    /* Without interrupt message storage there are no portals for it: 3.3 */
     page %= DSA_PORTAL_PAGES;
+    ok = ok && !(page & DSA_PORTAL_IMS);
     ok = ok && accepts(s, wq, page & DSA_PORTAL_LIMITED, posted);
     trace_intel_dsa_submit(DEVICE(s)->id ?: "", wq, page, posted, ok);
 
@@ -225,7 +257,7 @@ static EnqueueStatus intel_dsa_write64(EnqueuePortal *portal, MemoryRegion *mr,
     q = &s->wqs[wq];
     d = &q->ring[(q->head + q->count) % q->size];
     memcpy(d->raw, data, DSA_DESC_SIZE);
-    d->ims_portal = page & DSA_PORTAL_IMS;
+    d->drain = false;
     q->count++;
     q->submitted++;
     intel_dsa_schedule(s);

@@ -12,9 +12,11 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/host-utils.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
 #include "hw/i386/enqueue-portal.h"
+#include "hw/i386/intel_iommu_ats.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/pcie.h"
@@ -37,14 +39,11 @@
 
 /* PCIe 6.0 sections 7.8.9 PASID, 10.5.2 PRI */
 #define PASID_WIDTH     20
-#define PRI_MAX_REQ     512
 
 static uint16_t pasid_ctrl(IntelDSAState *s)
 {
-    PCIDevice *pdev = PCI_DEVICE(s);
-    uint16_t cap = pcie_find_capability(pdev, PCI_EXT_CAP_ID_PASID);
-
-    return cap ? pci_get_word(pdev->config + cap + PCI_PASID_CTRL) : 0;
+    return s->pasid_cap ? pci_get_word(PCI_DEVICE(s)->config + s->pasid_cap +
+                                       PCI_PASID_CTRL) : 0;
 }
 
 bool intel_dsa_pasid_enabled(IntelDSAState *s)
@@ -55,6 +54,20 @@ bool intel_dsa_pasid_enabled(IntelDSAState *s)
 bool intel_dsa_pasid_priv_enabled(IntelDSAState *s)
 {
     return pasid_ctrl(s) & PCI_PASID_CTRL_PRIV;
+}
+
+static bool ats_enabled(IntelDSAState *s)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+
+    return s->ats && (pci_get_word(pdev->config + pdev->exp.ats_cap +
+                                   PCI_ATS_CTRL) & PCI_ATS_CTRL_ENABLE);
+}
+
+/* Whether requests of @ctx go through the device TLB: 3.13.1 */
+bool intel_dsa_ats(IntelDSAState *s, const IntelDSAContext *ctx)
+{
+    return !ctx->no_ats && ats_enabled(s);
 }
 
 bool intel_dsa_bus_master(IntelDSAState *s)
@@ -81,6 +94,7 @@ void intel_dsa_reset_state(IntelDSAState *s)
 {
     trace_intel_dsa_reset(DEVICE(s)->id ?: "");
     stop_work(s);
+    intel_dsa_atc_flush(s);
     intel_dsa_regs_reset(s);
     bitmap_zero(s->handles, INTEL_DSA_MAX_WQS + 1);
     bitmap_zero(s->cmd_wqs, INTEL_DSA_MAX_WQS);
@@ -173,11 +187,25 @@ static void intel_dsa_bh(void *opaque)
     object_unref(OBJECT(s));
 }
 
+static void intel_dsa_timer(void *opaque)
+{
+    intel_dsa_schedule(opaque);
+}
+
 static void intel_dsa_reset(DeviceState *dev)
 {
     IntelDSAState *s = INTEL_DSA(dev);
+    PCIDevice *pdev = PCI_DEVICE(s);
 
-    msix_reset(PCI_DEVICE(s));
+    msix_reset(pdev);
+    if (s->pasid_cap) {
+        pci_set_word(pdev->config + s->pasid_cap + PCI_PASID_CTRL, 0);
+    }
+    if (s->ats) {
+        pci_set_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL, 0);
+    }
+    intel_dsa_prs_reset(s);
+    intel_dsa_atc_flush(s);
     if (s->in_bh) {
         s->reset_pending = true;
     } else {
@@ -186,17 +214,30 @@ static void intel_dsa_reset(DeviceState *dev)
     }
 }
 
+/* What must not change while the device is not disabled: table 5-1 */
+static uint32_t locked_controls(IntelDSAState *s)
+{
+    return (pasid_ctrl(s) & (PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_PRIV)) |
+           ats_enabled(s) << 8 | intel_dsa_pri_enabled(s) << 9;
+}
+
 static void intel_dsa_config_write(PCIDevice *pdev, uint32_t addr,
                                    uint32_t val, int len)
 {
     IntelDSAState *s = INTEL_DSA(pdev);
+    uint32_t before = locked_controls(s);
+    bool pri = intel_dsa_pri_enabled(s);
 
     pci_default_write_config(pdev, addr, val, len);
+    intel_dsa_prs_config(s, pri);
     pcie_cap_flr_write_config(pdev, addr, val, len);
 
+    if (before != locked_controls(s)) {
+        intel_dsa_atc_flush(s);
+    }
     if (intel_dsa_state(s) != DSA_STATE_DISABLED &&
         intel_dsa_state(s) != DSA_STATE_HALT && !s->reset_pending &&
-        !intel_dsa_bus_master(s)) {
+        (!intel_dsa_bus_master(s) || before != locked_controls(s))) {
         s->halt_pending = true;
         intel_dsa_schedule(s);
     }
@@ -215,6 +256,8 @@ static bool check_properties(IntelDSAState *s, Error **errp)
         { "num-rdbufs", s->num_rdbufs, 0, 255 },
         { "max-xfer-shift", s->max_xfer_shift, 12, 31 },
         { "max-batch-shift", s->max_batch_shift, 1, 15 },
+        { "atc-entries", s->atc_entries, INTEL_DSA_ATC_WAYS,
+          INTEL_DSA_ATC_MAX },
     };
 
     for (int i = 0; i < ARRAY_SIZE(props); i++) {
@@ -224,20 +267,24 @@ static bool check_properties(IntelDSAState *s, Error **errp)
             return false;
         }
     }
-    if (!s->pasid && s->pri) {
-        error_setg(errp, "pri=on needs pasid=on");
+    if (!is_power_of_2(s->atc_entries)) {
+        error_setg(errp, "atc-entries must be a power of two");
+        return false;
+    }
+    if (s->pri == ON_OFF_AUTO_ON && !(s->pasid && s->ats)) {
+        error_setg(errp, "pri=on needs pasid=on and ats=on");
         return false;
     }
     return true;
 }
 
-/* The capabilities exist; translation requests and page requests do not yet */
 static void add_ext_capabilities(IntelDSAState *s)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
     uint16_t pos = FIRST_EXT_CAP;
 
     if (s->pasid) {
+        s->pasid_cap = pos;
         pcie_add_capability(pdev, PCI_EXT_CAP_ID_PASID, 1, pos,
                             PCI_EXT_CAP_PASID_SIZEOF);
         pci_set_word(pdev->config + pos + PCI_PASID_CAP, PASID_WIDTH << 8 |
@@ -251,13 +298,17 @@ static void add_ext_capabilities(IntelDSAState *s)
         pcie_ats_init(pdev, pos, true);
         pos += EXT_CAP_SPACE;
     }
-    if (s->pri) {
+    if (s->pri == ON_OFF_AUTO_ON ||
+        (s->pri == ON_OFF_AUTO_AUTO && s->pasid && s->ats)) {
+        s->pri_cap = pos;
         pcie_add_capability(pdev, PCI_EXT_CAP_ID_PRI, 1, pos,
                             PCI_EXT_CAP_PRI_SIZEOF);
-        pci_set_word(pdev->config + pos + PCI_PRI_STATUS,
-                     PCI_PRI_STATUS_PASID | PCI_PRI_STATUS_STOPPED);
-        pci_set_long(pdev->config + pos + PCI_PRI_MAX_REQ, PRI_MAX_REQ);
-        pci_set_word(pdev->wmask + pos + PCI_PRI_CTRL, PCI_PRI_CTRL_ENABLE);
+        pci_set_long(pdev->config + pos + PCI_PRI_MAX_REQ, INTEL_DSA_MAX_PRS);
+        /* Reset reads as 0: intel_dsa_prs_config() takes it away again */
+        pci_set_word(pdev->wmask + pos + PCI_PRI_CTRL,
+                     PCI_PRI_CTRL_ENABLE | PCI_PRI_CTRL_RESET);
+        pci_set_word(pdev->w1cmask + pos + PCI_PRI_STATUS,
+                     PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
         pci_set_long(pdev->wmask + pos + PCI_PRI_ALLOC_REQ, UINT32_MAX);
     }
 }
@@ -308,7 +359,10 @@ static void intel_dsa_realize(PCIDevice *pdev, Error **errp)
     for (i = 0; i < INTEL_DSA_MAX_ENGINES; i++) {
         s->engines[i].wq = -1;
     }
+    s->atc = g_new0(IntelDSATranslation, s->atc_entries);
     s->bh = qemu_bh_new(intel_dsa_bh, s);
+    s->prs_timer = timer_new_ms(QEMU_CLOCK_REALTIME, intel_dsa_timer, s);
+    intel_dsa_prs_reset(s);
     intel_dsa_regs_init(s);
     intel_dsa_reset_state(s);
 }
@@ -320,6 +374,7 @@ static void intel_dsa_exit(PCIDevice *pdev)
 
     s->dead = true;
     qemu_bh_delete(s->bh);
+    timer_free(s->prs_timer);
     msix_unuse_all_vectors(pdev);
     msix_uninit(pdev, &s->bar0, &s->bar0);
     pcie_cap_exit(pdev);
@@ -333,6 +388,7 @@ static void intel_dsa_finalize(Object *obj)
     for (int i = 0; i < INTEL_DSA_MAX_WQS; i++) {
         g_free(s->wqs[i].ring);
     }
+    g_free(s->atc);
 }
 
 static const Property intel_dsa_properties[] = {
@@ -346,8 +402,9 @@ static const Property intel_dsa_properties[] = {
     DEFINE_PROP_BOOL("int-handles", IntelDSAState, int_handles, true),
     DEFINE_PROP_BOOL("pasid", IntelDSAState, pasid, true),
     DEFINE_PROP_BOOL("pasid-priv", IntelDSAState, pasid_priv, true),
-    DEFINE_PROP_BOOL("ats", IntelDSAState, ats, false),
-    DEFINE_PROP_BOOL("pri", IntelDSAState, pri, false),
+    DEFINE_PROP_BOOL("ats", IntelDSAState, ats, true),
+    DEFINE_PROP_ON_OFF_AUTO("pri", IntelDSAState, pri, ON_OFF_AUTO_AUTO),
+    DEFINE_PROP_UINT32("atc-entries", IntelDSAState, atc_entries, 256),
 };
 
 static void intel_dsa_class_init(ObjectClass *oc, void *data)
@@ -366,6 +423,8 @@ static void intel_dsa_class_init(ObjectClass *oc, void *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     dc->desc = "Intel Data Streaming Accelerator (model)";
     intel_dsa_portal_class_init(oc);
+    intel_dsa_atc_class_init(oc);
+    intel_dsa_prs_class_init(oc);
 }
 
 static const TypeInfo intel_dsa_info = {
@@ -377,6 +436,7 @@ static const TypeInfo intel_dsa_info = {
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
         { TYPE_ENQUEUE_PORTAL },
+        { TYPE_VTD_ATS_DEVICE },
         { }
     },
 };

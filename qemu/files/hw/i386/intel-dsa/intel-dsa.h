@@ -13,6 +13,7 @@
 #include "hw/pci/pci_device.h"
 #include "intel-dsa-regs.h"
 #include "qemu/bitmap.h"
+#include "qemu/timer.h"
 #include "qom/object.h"
 
 /*
@@ -20,7 +21,8 @@
  *   descriptor  the 64 bytes that software submits
  *   work        a descriptor that an engine has taken, with its progress
  *   step        one bounded piece of work, never more than a page of data
- *   context     the address space and privilege that a descriptor's DMA uses
+ *   context     the address space and privilege that a descriptor's DMA uses,
+ *               and whether it may use ATS
  *
  * Everything here runs under the BQL.  MMIO handlers and portal writes come
  * from vCPU threads and only record what is asked for; commands, descriptors
@@ -45,8 +47,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(IntelDSAState, INTEL_DSA)
 #define INTEL_DSA_MSIX_PBA      0x3000
 #define INTEL_DSA_BAR0_SIZE     0x4000
 
-/* Largest piece of data that one step moves */
+/* Largest piece of data that one step moves: a page */
 #define INTEL_DSA_CHUNK         4096
+
+/* Device TLB: entries that a translation can go to, and the most of all */
+#define INTEL_DSA_ATC_WAYS      4
+#define INTEL_DSA_ATC_MAX       4096
+
+/* Page requests that can be outstanding: as many as there are group indices */
+#define INTEL_DSA_MAX_PRS       512
 
 /* When the RW bits of a register are writable */
 typedef enum IntelDSALock {
@@ -58,18 +67,53 @@ typedef enum IntelDSALock {
 typedef struct IntelDSAContext {
     bool has_pasid;
     bool priv;
+    bool no_ats;                /* WQCFG.ATS_DISABLE */
     uint32_t pasid;
 } IntelDSAContext;
 
 typedef struct IntelDSAFault {
     uint64_t addr;
     bool write;
+    uint8_t status;             /* DSA_STATUS_PAGE_FAULT if it may be mended */
 } IntelDSAFault;
+
+/* An entry of the device TLB */
+typedef struct IntelDSATranslation {
+    uint64_t iova;
+    uint64_t hpa;
+    uint32_t pasid;             /* PCI_NO_PASID: none */
+    bool valid;
+    bool priv;
+    bool read;
+    bool write;
+} IntelDSATranslation;
+
+/* A page request group, of one request; the index is that of the array */
+typedef struct IntelDSAPageRequest {
+    bool busy;                  /* sent and not answered */
+    int8_t engine;              /* that waits for it; -1 if none does now */
+    uint32_t pasid;             /* PCI_NO_PASID: none */
+} IntelDSAPageRequest;
+
+/* What an engine waits for before it goes on with its work */
+typedef enum IntelDSAWait {
+    INTEL_DSA_WAIT_NONE,
+    INTEL_DSA_WAIT_CREDIT,      /* until a page request may be sent */
+    INTEL_DSA_WAIT_RESPONSE,    /* for the answer to one */
+    INTEL_DSA_WAIT_ANSWERED,    /* not any more, but it has not looked yet */
+} IntelDSAWait;
+
+typedef enum IntelDSAPage {
+    INTEL_DSA_PAGE_WAIT,
+    INTEL_DSA_PAGE_RETRY,       /* it should be there */
+    INTEL_DSA_PAGE_DENIED,
+} IntelDSAPage;
 
 typedef enum IntelDSAWorkState {
     INTEL_DSA_WORK_CHECK,       /* nothing was looked at yet */
     INTEL_DSA_WORK_RUN,         /* the operation has bytes left */
     INTEL_DSA_WORK_COMPLETE,    /* status is final, to be reported */
+    INTEL_DSA_WORK_FETCH,       /* reported; the next one of the batch */
 } IntelDSAWorkState;
 
 typedef struct IntelDSAWork {
@@ -82,7 +126,6 @@ typedef struct IntelDSAWork {
     uint64_t dst;
     uint32_t size;
     uint16_t vector;            /* MSI-X vector of the completion interrupt */
-    bool ims_portal;
 
     IntelDSAWorkState state;
     uint8_t status;
@@ -97,7 +140,7 @@ typedef struct IntelDSAWork {
 
 typedef struct IntelDSAQueued {
     uint8_t raw[DSA_DESC_SIZE];
-    bool ims_portal;
+    bool drain;                 /* a Drain PASID command waits for it */
 } IntelDSAQueued;
 
 typedef struct IntelDSAWQ {
@@ -124,7 +167,16 @@ typedef struct IntelDSAWQ {
 
 typedef struct IntelDSAEngine {
     int wq;                     /* -1: idle */
+    bool drain;                 /* a Drain PASID command waits for it */
     IntelDSAWork work;
+
+    /* Block on fault: the fault, and the request for its page */
+    IntelDSAWait wait;
+    IntelDSAFault fault;
+    unsigned prs_tries;         /* requests for that page so far */
+    uint16_t prgi;
+    uint8_t prs_code;           /* the answer */
+    int64_t prs_after;          /* ms, QEMU_CLOCK_REALTIME: look at it then */
 
     /* While a batch is processed, work holds one descriptor of it */
     bool in_batch;
@@ -154,7 +206,12 @@ struct IntelDSAState {
     bool pasid;
     bool pasid_priv;
     bool ats;
-    bool pri;
+    OnOffAuto pri;
+    uint32_t atc_entries;
+
+    /* Extended capabilities; 0: there is none */
+    uint16_t pasid_cap;
+    uint16_t pri_cap;
 
     /* Register file: value, and per bit whether it is RW or W1C */
     uint32_t regs[INTEL_DSA_REGS_SIZE / 4];
@@ -171,6 +228,16 @@ struct IntelDSAState {
     /* The command being executed; CMDSTS.ACTIVE says that there is one */
     bool cmd_started;
     DECLARE_BITMAP(cmd_wqs, INTEL_DSA_MAX_WQS);
+    unsigned drain_left;        /* descriptors that Drain PASID waits for */
+
+    /* Device TLB, in sets of INTEL_DSA_ATC_WAYS */
+    IntelDSATranslation *atc;
+    unsigned atc_victim;
+
+    IntelDSAPageRequest prs[INTEL_DSA_MAX_PRS];
+    unsigned prs_count;         /* that are busy */
+    unsigned prs_next;          /* where to look for a free one */
+    QEMUTimer *prs_timer;
 
     /* A misc. interrupt is due; sent by the bottom half */
     bool misc_irq;
@@ -215,6 +282,7 @@ static inline int intel_dsa_state(IntelDSAState *s)
 /* intel-dsa.c: PCI function */
 bool intel_dsa_pasid_enabled(IntelDSAState *s);
 bool intel_dsa_pasid_priv_enabled(IntelDSAState *s);
+bool intel_dsa_ats(IntelDSAState *s, const IntelDSAContext *ctx);
 bool intel_dsa_bus_master(IntelDSAState *s);
 void intel_dsa_schedule(IntelDSAState *s);
 void intel_dsa_reset_state(IntelDSAState *s);
@@ -226,6 +294,7 @@ bool intel_dsa_int_handle(IntelDSAState *s, uint16_t handle,
                           const IntelDSAContext *ctx, uint16_t *vector);
 uint16_t intel_dsa_handle_of_vector(unsigned vector);
 void intel_dsa_swerr(IntelDSAState *s, uint8_t error);
+void intel_dsa_swerr_submit(IntelDSAState *s, int wq, uint8_t error);
 void intel_dsa_swerr_work(IntelDSAState *s, IntelDSAEngine *e, uint8_t error,
                           const IntelDSAFault *fault);
 
@@ -239,6 +308,7 @@ void intel_dsa_portal_class_init(ObjectClass *oc);
 void intel_dsa_wq_enable(IntelDSAState *s, int wq);
 void intel_dsa_wq_disable(IntelDSAState *s, int wq);
 void intel_dsa_wq_abort(IntelDSAState *s, int wq, int64_t pasid);
+void intel_dsa_wq_mark(IntelDSAState *s, int wq, uint32_t pasid);
 void intel_dsa_wq_context(IntelDSAState *s, int wq, const uint8_t *raw,
                           IntelDSAContext *ctx);
 bool intel_dsa_engine_dispatch(IntelDSAState *s, int engine);
@@ -247,7 +317,7 @@ bool intel_dsa_engine_dispatch(IntelDSAState *s, int engine);
 bool intel_dsa_engine_step(IntelDSAState *s, int engine, unsigned *cost);
 void intel_dsa_engine_idle(IntelDSAState *s, IntelDSAEngine *e);
 void intel_dsa_work_init(IntelDSAWork *w, const uint8_t *raw,
-                         const IntelDSAContext *ctx, bool ims_portal);
+                         const IntelDSAContext *ctx);
 
 /* intel-dsa-ops.c: operations */
 typedef struct IntelDSAOp {
@@ -264,6 +334,24 @@ typedef struct IntelDSAOp {
 
 const IntelDSAOp *intel_dsa_op(uint8_t opcode);
 uint64_t intel_dsa_opcap(void);
+
+/* intel-dsa-atc.c: device TLB */
+uint8_t intel_dsa_atc_translate(IntelDSAState *s, uint32_t pasid,
+                                unsigned flags, uint64_t addr, uint64_t *hpa,
+                                bool *untranslated);
+void intel_dsa_atc_flush(IntelDSAState *s);
+void intel_dsa_atc_class_init(ObjectClass *oc);
+
+/* intel-dsa-prs.c: page requests */
+bool intel_dsa_pri_enabled(IntelDSAState *s);
+uint32_t intel_dsa_pri_allocation(IntelDSAState *s);
+bool intel_dsa_prs_block(IntelDSAState *s, IntelDSAEngine *e,
+                         IntelDSAFault *fault);
+IntelDSAPage intel_dsa_prs_poll(IntelDSAState *s, IntelDSAEngine *e);
+void intel_dsa_prs_abandon(IntelDSAState *s, IntelDSAEngine *e);
+void intel_dsa_prs_reset(IntelDSAState *s);
+void intel_dsa_prs_config(IntelDSAState *s, bool enabled);
+void intel_dsa_prs_class_init(ObjectClass *oc);
 
 /* intel-dsa-dma.c: memory accesses of a descriptor */
 bool intel_dsa_dma(IntelDSAState *s, const IntelDSAContext *ctx, uint64_t addr,

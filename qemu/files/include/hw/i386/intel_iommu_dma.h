@@ -12,6 +12,15 @@
 #include "exec/memattrs.h"
 #include "hw/pci/pci_device.h"
 
+/*
+ * What a request asks for.  A request without VTD_REQ_WRITE reads; PRIV and
+ * EXEC are the PMR and ER bits of the PASID TLP prefix and mean nothing
+ * without a PASID (PCIe 6.0 6.20.2).
+ */
+#define VTD_REQ_WRITE   (1u << 0)
+#define VTD_REQ_PRIV    (1u << 1)   /* privileged mode requested */
+#define VTD_REQ_EXEC    (1u << 2)   /* execute requested, with a read only */
+
 /**
  * vtd_dma_rw - read or write guest memory as @dev
  *
@@ -20,7 +29,8 @@
  * @addr: I/O virtual address
  * @buf: host buffer of @len bytes
  * @len: number of bytes; any alignment, may cross pages
- * @is_write: true for memory writes (device to memory)
+ * @flags: VTD_REQ_WRITE for memory writes (device to memory), VTD_REQ_PRIV,
+ *         VTD_REQ_EXEC
  * @done: if not NULL, the number of bytes transferred; after an error
  *        @addr + *@done is the address that faulted
  *
@@ -39,7 +49,7 @@
  * request-with-PASID, or the memory is not RAM.
  */
 MemTxResult vtd_dma_rw(PCIDevice *dev, uint32_t pasid, dma_addr_t addr,
-                       void *buf, dma_addr_t len, bool is_write,
+                       void *buf, dma_addr_t len, unsigned flags,
                        dma_addr_t *done);
 
 #endif

@@ -1,0 +1,276 @@
+/*
+ * A PCI function that sends the requests it is told to, to test the emulated
+ * VT-d: for qtests, not for guests
+ *
+ * Copyright (c) 2026 Seed f4c10a89 maintainers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/i386/intel_iommu_ats.h"
+#include "hw/i386/vtd-testdev.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pci_device.h"
+#include "hw/resettable.h"
+#include "migration/vmstate.h"
+
+/* A device TLB that forgets only when it is full, or told to */
+#define TLB_SIZE 64
+
+typedef struct VTDTestDevTLB {
+    bool valid;
+    uint32_t pasid;
+    bool priv;
+    uint64_t iova;
+    VTDTranslation t;
+} VTDTestDevTLB;
+
+struct VTDTestDevState {
+    PCIDevice parent_obj;
+
+    MemoryRegion mr;
+    uint64_t regs[VTD_TESTDEV_REGS_SIZE / 8];
+    VTDTestDevTLB tlb[TLB_SIZE];
+    unsigned tlb_next;
+};
+
+OBJECT_DECLARE_SIMPLE_TYPE(VTDTestDevState, VTD_TESTDEV)
+
+#define REG(s, name) ((s)->regs[VTD_TESTDEV_##name / 8])
+
+static VTDTestDevTLB *tlb_lookup(VTDTestDevState *s, uint32_t pasid, bool priv,
+                                 uint64_t addr)
+{
+    for (int i = 0; i < TLB_SIZE; i++) {
+        VTDTestDevTLB *e = &s->tlb[i];
+
+        if (e->valid && e->pasid == pasid && e->priv == priv &&
+            (addr & ~(e->t.size - 1)) == e->iova) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static bool tlb_permits(const VTDTranslation *t, unsigned flags)
+{
+    return flags & VTD_REQ_WRITE ? t->write : t->read;
+}
+
+/* One access that stays within a page, by way of the device TLB */
+static bool tlb_dma(VTDTestDevState *s, uint32_t pasid, uint64_t addr,
+                    uint64_t *data, unsigned flags)
+{
+    PCIDevice *dev = PCI_DEVICE(s);
+    bool priv = flags & VTD_REQ_PRIV;
+    VTDTestDevTLB *e = tlb_lookup(s, pasid, priv, addr);
+
+    if (!e || !tlb_permits(&e->t, flags)) {
+        VTDTranslation t;
+
+        if (!vtd_ats_translate(dev, pasid, addr, flags, &t) ||
+            t.untranslated || !tlb_permits(&t, flags)) {
+            return false;
+        }
+        if (!e) {
+            e = &s->tlb[s->tlb_next++ % TLB_SIZE];
+        }
+        *e = (VTDTestDevTLB) {
+            .valid = true,
+            .pasid = pasid,
+            .priv = priv,
+            .iova = addr & ~(t.size - 1),
+            .t = t,
+        };
+    }
+    return vtd_dma_translated_rw(dev, e->t.addr | (addr & (e->t.size - 1)),
+                                 data, sizeof(*data), flags) == MEMTX_OK;
+}
+
+static void vtd_testdev_translate(VTDTestDevState *s, uint32_t pasid,
+                                  uint64_t addr, unsigned flags)
+{
+    VTDTranslation t;
+
+    REG(s, RESULT) = vtd_ats_translate(PCI_DEVICE(s), pasid, addr, flags, &t) ?
+                     VTD_TESTDEV_OK : VTD_TESTDEV_FAILED;
+    REG(s, XLAT_ADDR) = t.addr;
+    REG(s, XLAT_SIZE) = t.size;
+    REG(s, XLAT_BITS) = (t.read ? VTD_TESTDEV_XLAT_READ : 0) |
+                        (t.write ? VTD_TESTDEV_XLAT_WRITE : 0) |
+                        (t.exec ? VTD_TESTDEV_XLAT_EXEC : 0) |
+                        (t.priv ? VTD_TESTDEV_XLAT_PRIV : 0) |
+                        (t.global ? VTD_TESTDEV_XLAT_GLOBAL : 0) |
+                        (t.untranslated ? VTD_TESTDEV_XLAT_U : 0);
+}
+
+static void vtd_testdev_command(VTDTestDevState *s, uint64_t command)
+{
+    PCIDevice *dev = PCI_DEVICE(s);
+    uint32_t pasid = REG(s, PASID);
+    uint64_t addr = REG(s, ADDR);
+    unsigned flags = REG(s, FLAGS) & (VTD_REQ_WRITE | VTD_REQ_PRIV |
+                                      VTD_REQ_EXEC | VTD_REQ_READ);
+    uint64_t *private = &REG(s, PRIVATE);
+    uint64_t data = cpu_to_le64(REG(s, DATA));
+    VTDPageResponse resp;
+    bool ok = false;
+
+    if (pasid != PCI_NO_PASID) {
+        pasid &= 0xfffff;
+    }
+
+    switch (command) {
+    case VTD_TESTDEV_DMA:
+        ok = vtd_dma_rw(dev, pasid, addr, &data, sizeof(data), flags,
+                        NULL) == MEMTX_OK;
+        break;
+    case VTD_TESTDEV_ATS:
+        vtd_testdev_translate(s, pasid, addr, flags);
+        return;
+    case VTD_TESTDEV_DMA_TRANSLATED:
+        ok = vtd_dma_translated_rw(dev, addr, &data, sizeof(data),
+                                   flags) == MEMTX_OK;
+        break;
+    case VTD_TESTDEV_DMA_TLB:
+        ok = tlb_dma(s, pasid, addr, &data, flags);
+        break;
+    case VTD_TESTDEV_PAGE_REQUEST:
+        ok = vtd_page_request(dev, pasid, addr, REG(s, PRGI) & VTD_PRGI_MAX,
+                              flags, REG(s, LAST),
+                              private[0] || private[1] ? private : NULL,
+                              &resp);
+        REG(s, RESULT) = ok ? VTD_TESTDEV_OK : VTD_TESTDEV_ANSWERED | resp;
+        return;
+    }
+    if (ok && !(flags & VTD_REQ_WRITE)) {
+        REG(s, DATA) = le64_to_cpu(data);
+    }
+    REG(s, RESULT) = ok ? VTD_TESTDEV_OK : VTD_TESTDEV_FAILED;
+}
+
+static uint64_t vtd_testdev_read(void *opaque, hwaddr addr, unsigned size)
+{
+    VTDTestDevState *s = opaque;
+
+    return addr < VTD_TESTDEV_REGS_SIZE ? s->regs[addr / 8] : 0;
+}
+
+static void vtd_testdev_write(void *opaque, hwaddr addr, uint64_t val,
+                              unsigned size)
+{
+    VTDTestDevState *s = opaque;
+
+    if (addr < VTD_TESTDEV_COMMAND) {
+        s->regs[addr / 8] = val;
+    } else if (addr == VTD_TESTDEV_COMMAND) {
+        vtd_testdev_command(s, val);
+    }
+}
+
+static const MemoryRegionOps vtd_testdev_ops = {
+    .read = vtd_testdev_read,
+    .write = vtd_testdev_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .impl = { .min_access_size = 8, .max_access_size = 8 },
+    .valid = { .min_access_size = 8, .max_access_size = 8 },
+};
+
+static void vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
+                                             bool global, uint64_t addr,
+                                             uint64_t size)
+{
+    VTDTestDevState *s = VTD_TESTDEV(dev);
+
+    REG(s, INV_COUNT)++;
+    REG(s, INV_PASID) = pasid;
+    REG(s, INV_GLOBAL) = global;
+    REG(s, INV_ADDR) = addr;
+    REG(s, INV_SIZE) = size;
+
+    for (int i = 0; i < TLB_SIZE; i++) {
+        VTDTestDevTLB *e = &s->tlb[i];
+        bool pasid_hit = global ? e->pasid != PCI_NO_PASID : e->pasid == pasid;
+        /* Both ranges are aligned: they overlap if the larger holds both */
+        bool addr_hit = size == 0 ||
+                        !((e->iova ^ addr) & ~(MAX(size, e->t.size) - 1));
+
+        if (e->valid && pasid_hit && addr_hit) {
+            e->valid = false;
+        }
+    }
+}
+
+static void vtd_testdev_page_response(VTDAtsDevice *dev, uint32_t pasid,
+                                      uint16_t prgi, uint8_t code)
+{
+    VTDTestDevState *s = VTD_TESTDEV(dev);
+
+    REG(s, RESP_COUNT)++;
+    REG(s, RESP_PASID) = pasid;
+    REG(s, RESP_PRGI) = prgi;
+    REG(s, RESP_CODE) = code;
+}
+
+static const VMStateDescription vtd_testdev_vmstate = {
+    .name = TYPE_VTD_TESTDEV,
+    .unmigratable = 1,
+};
+
+static void vtd_testdev_reset_hold(Object *obj, ResetType type)
+{
+    VTDTestDevState *s = VTD_TESTDEV(obj);
+
+    memset(s->regs, 0, sizeof(s->regs));
+    memset(s->tlb, 0, sizeof(s->tlb));
+    s->tlb_next = 0;
+}
+
+static void vtd_testdev_realize(PCIDevice *dev, Error **errp)
+{
+    VTDTestDevState *s = VTD_TESTDEV(dev);
+
+    memory_region_init_io(&s->mr, OBJECT(s), &vtd_testdev_ops, s,
+                          TYPE_VTD_TESTDEV, VTD_TESTDEV_BAR_SIZE);
+    pci_register_bar(dev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->mr);
+}
+
+static void vtd_testdev_class_init(ObjectClass *klass, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
+    ResettableClass *rc = RESETTABLE_CLASS(klass);
+    VTDAtsDeviceClass *ac = VTD_ATS_DEVICE_CLASS(klass);
+
+    k->realize = vtd_testdev_realize;
+    k->vendor_id = VTD_TESTDEV_VENDOR_ID;
+    k->device_id = VTD_TESTDEV_DEVICE_ID;
+    k->class_id = PCI_CLASS_OTHERS;
+    rc->phases.hold = vtd_testdev_reset_hold;
+    ac->dev_iotlb_invalidate = vtd_testdev_dev_iotlb_invalidate;
+    ac->page_response = vtd_testdev_page_response;
+    dc->vmsd = &vtd_testdev_vmstate;
+    dc->desc = "Requester for tests of the emulated VT-d";
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+}
+
+static const TypeInfo vtd_testdev_info = {
+    .name = TYPE_VTD_TESTDEV,
+    .parent = TYPE_PCI_DEVICE,
+    .instance_size = sizeof(VTDTestDevState),
+    .class_init = vtd_testdev_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { INTERFACE_PCIE_DEVICE },
+        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+        { TYPE_VTD_ATS_DEVICE },
+        { },
+    },
+};
+
+static void vtd_testdev_register_types(void)
+{
+    type_register_static(&vtd_testdev_info);
+}
+
+type_init(vtd_testdev_register_types)

@@ -1,0 +1,75 @@
+/*
+ * A PCI function that sends the requests it is told to, to test the emulated
+ * VT-d: for qtests, not for guests
+ *
+ * A page of registers in BAR 0.  Registers are 64 bits wide and are accessed as
+ * such.  A write to COMMAND sends one request, which is done when the write
+ * returns.
+ *
+ * Copyright (c) 2026 Seed f4c10a89 maintainers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_I386_VTD_TESTDEV_H
+#define HW_I386_VTD_TESTDEV_H
+
+#define TYPE_VTD_TESTDEV            "vtd-testdev"
+#define VTD_TESTDEV_VENDOR_ID       0x1234
+#define VTD_TESTDEV_DEVICE_ID       0x11f0
+
+/* What to send; RW */
+#define VTD_TESTDEV_ADDR            0x00
+#define VTD_TESTDEV_PASID           0x08    /* ~0: none */
+#define VTD_TESTDEV_FLAGS           0x10    /* VTD_REQ_* */
+#define VTD_TESTDEV_DATA            0x18    /* 8 bytes to write, or read */
+#define VTD_TESTDEV_PRGI            0x20
+#define VTD_TESTDEV_LAST            0x28    /* last page request of the group */
+#define VTD_TESTDEV_PRIVATE         0x30    /* and 0x38; 0: no private data */
+
+/* WO */
+#define VTD_TESTDEV_COMMAND         0x40
+enum {
+    VTD_TESTDEV_DMA = 1,            /* untranslated request */
+    VTD_TESTDEV_ATS,                /* translation request */
+    VTD_TESTDEV_DMA_TRANSLATED,     /* translated request */
+    VTD_TESTDEV_DMA_TLB,            /* by way of the device TLB */
+    VTD_TESTDEV_PAGE_REQUEST,
+};
+
+/* What came of the last command; RO */
+#define VTD_TESTDEV_RESULT          0x48
+#define VTD_TESTDEV_OK              0       /* also: page request sent */
+#define VTD_TESTDEV_FAILED          1
+#define VTD_TESTDEV_ANSWERED        0x100   /* plus the response code */
+
+/* Of the last translation completion; RO */
+#define VTD_TESTDEV_XLAT_ADDR       0x50
+#define VTD_TESTDEV_XLAT_SIZE       0x58
+#define VTD_TESTDEV_XLAT_BITS       0x60
+#define VTD_TESTDEV_XLAT_READ       (1 << 0)
+#define VTD_TESTDEV_XLAT_WRITE      (1 << 1)
+#define VTD_TESTDEV_XLAT_EXEC       (1 << 2)
+#define VTD_TESTDEV_XLAT_PRIV       (1 << 3)
+#define VTD_TESTDEV_XLAT_GLOBAL     (1 << 4)
+#define VTD_TESTDEV_XLAT_U          (1 << 5)
+
+/* The last invalidation request, and how many there were; RO */
+#define VTD_TESTDEV_INV_COUNT       0x80
+#define VTD_TESTDEV_INV_PASID       0x88
+#define VTD_TESTDEV_INV_GLOBAL      0x90
+#define VTD_TESTDEV_INV_ADDR        0x98
+#define VTD_TESTDEV_INV_SIZE        0xa0
+
+/* The last page request group response, and how many there were; RO */
+#define VTD_TESTDEV_RESP_COUNT      0xc0
+#define VTD_TESTDEV_RESP_PASID      0xc8
+#define VTD_TESTDEV_RESP_PRGI       0xd0
+#define VTD_TESTDEV_RESP_CODE       0xd8
+
+#define VTD_TESTDEV_REGS_SIZE       0xe0
+#define VTD_TESTDEV_BAR_SIZE        0x1000
+
+#define VTD_TESTDEV_NO_PASID        0xffffffffu
+
+#endif
