@@ -3,7 +3,7 @@
 # See it:
 #   make run                  boot the patched kernel and watch the subsystem at work
 #   make guest RUN=prog       run a static program or script in the guest; exits with its status
-#                             [ARGS="..."] [KERNEL=stock|sva|series|debug] [SCENARIO=name] [TIMEOUT=s] [ADD="file ..."]
+#                             [ARGS="..."] [KERNEL=stock|sva|series|debug|deb] [SCENARIO=name] [TIMEOUT=s] [ADD="file ..."]
 #   make shell                a prompt in the guest [KERNEL=] [SCENARIO=]
 #   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
 #
@@ -13,14 +13,22 @@
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
 #   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
+#   make check-series FULL=1  and every commit of the kernel's builds, in six configurations and for arm64;
+#                             at the ends of bands it links, boots and passes its tests (long) [FROM=n]
 #   make lint                 sparse, W=1, kernel-doc, coccicheck, shellcheck: new findings only
+#   make bench                the core beside 6.1's and the IDA, native and in guest instructions
+#   make test-kcsan           the tests of a kernel that watches for data races
+#   make soak MINUTES=30      everything at once in a guest; nothing may leak [KERNEL=series|debug|kcsan]
+#   make mutate               break the series line by line: the tests must notice [ONLY=regex]
 #
 # Change it (T=kernel or T=qemu):
 #   make prepare              the patched source as a git tree in build/linux (build/qemu);
 #                             run again (or make sync) to bring changes of the repository into it
 #   make export               write the commits of that tree back as overlay files and patches
 #   make status               which of the two is newer
-#   make kernel               build it [KERNEL=stock|sva|series|debug]
+#   make kernel               build it [KERNEL=stock|sva|series|debug|kcsan]
+#   make deb                  Debian packages of it, from the cloud kernel's configuration (an hour);
+#                             make guest KERNEL=deb RUN=... boots what they install
 #   make qemu                 build the emulated platform; make test-qtest-asan: its tests with sanitizers
 #   make clean                remove what was built; make distclean: downloads and trees too
 #
@@ -31,7 +39,7 @@ T ?= kernel
 KERNEL ?= series
 SCENARIO ?= default
 TIMEOUT ?= 300
-export KERNEL_SRC QEMU_SRC QEMU ACCEL BUILD
+export KERNEL_SRC QEMU_SRC QEMU ACCEL BUILD MINUTES
 
 run_py = lab/run.py --kernel $(KERNEL) --scenario $(SCENARIO) --timeout $(TIMEOUT) $(addprefix --add ,$(ADD))
 
@@ -52,7 +60,14 @@ status:
 	@scripts/status $(T)
 
 kernel: deps-guest
+ifeq ($(KERNEL),deb)
+	@scripts/build-deb >/dev/null
+else
 	@scripts/build-kernel $(KERNEL) >/dev/null
+endif
+
+deb:
+	@scripts/build-deb
 
 # The QEMU of this repository, unless another one is given
 qemu:
@@ -87,6 +102,19 @@ $(TIERS:%=test-%): deps-test
 test-qtest-asan:
 	@scripts/test-qemu asan
 
+# Outside make test too: a kernel of its own each, or hours
+test-kcsan: deps-test
+	@tests/run.py kcsan
+
+bench: deps-test qemu
+	@scripts/bench
+
+soak: deps-test qemu
+	@scripts/soak --kernel $(KERNEL)
+
+mutate: deps-test qemu
+	@scripts/mutate --only '$(ONLY)'
+
 loop: deps-test
 	@scripts/loop $(TIER)
 
@@ -98,6 +126,7 @@ check-series:
 	@scripts/deps kernel lint
 	@scripts/prepare $(T)
 	@scripts/check-series $(T)
+	@$(if $(FULL),scripts/check-commits --from $(or $(FROM),1))
 
 lint:
 	@scripts/deps kernel lint
@@ -108,7 +137,7 @@ again:
 	@lab/run.py --again $(RUN)
 
 clean:
-	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user qemu-build qemu-asan series results log)
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user mutate bench deb full qemu-build qemu-asan series results log)
 
 # Work in the source trees that was not exported is not thrown away.
 distclean:
@@ -117,4 +146,4 @@ distclean:
 	rm -rf $(or $(BUILD),build)
 
 .PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest shell test $(TIERS:%=test-%) loop
-.PHONY: series check-series lint again clean distclean
+.PHONY: test-kcsan bench soak mutate deb series check-series lint again clean distclean

@@ -29,7 +29,7 @@ import run as runner
 from machine import BUILD, ROOT
 from report import Result
 
-SLOW = {"debug": 4}  # how much more time a program may take on this kernel
+SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
 
 
 @dataclass
@@ -102,12 +102,14 @@ class GuestTest:
 def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
     """Build the kselftests of one directory as static programs; returns where they are and what to run."""
     objects = runner.kernel_directory(kernel)
+    # The kernel says which source it was built from
+    source = (objects / "source").resolve()
     installed = BUILD / f"selftests/{name}"
     log = BUILD / f"log/selftests-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
-        subprocess.run(["make", "-C", BUILD / "linux", f"O={objects}", "headers"], check=True, stdout=out, stderr=out)
-        make = ["make", "-s", "-C", BUILD / f"linux/tools/testing/selftests/{name}",
+        subprocess.run(["make", "-C", objects, "headers"], check=True, stdout=out, stderr=out)
+        make = ["make", "-s", "-C", source / f"tools/testing/selftests/{name}",
                 f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
         environment = {**os.environ, "LDFLAGS": "-static"}
         (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)

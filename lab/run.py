@@ -30,7 +30,7 @@ from machine import BUILD, ROOT, Scenario  # noqa: E402
 
 RESULTS = BUILD / "results"
 # Time for boot, leak scan and power-off on top of the program's own, under TCG.
-MARGIN = {"stock": 60, "sva": 60, "series": 60, "debug": 180}
+MARGIN = {"stock": 60, "sva": 60, "series": 60, "debug": 180, "kcsan": 120, "deb": 120, "mutate": 60, "full": 60}
 
 
 @dataclass
@@ -53,7 +53,8 @@ def say(text: str) -> None:
 
 
 def kernel_directory(kernel: str) -> Path:
-    directory = BUILD / (f"{kernel}/kernel" if kernel in ("stock", "sva") else f"kernel-{kernel}")
+    inside = ("stock", "sva", "mutate", "full")
+    directory = BUILD / (f"{kernel}/kernel" if kernel in inside else f"kernel-{kernel}")
     if not (directory / "bzImage").exists():
         raise SystemExit(f"the {kernel} kernel is not built: scripts/build-kernel {kernel}")
     return directory

@@ -133,6 +133,7 @@ TIERS = {
     "guest": (guest, "kselftests, KUnit and the demo in a guest (first kernel build: 6 minutes)"),
     "debug": (lambda: guest("debug"), "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
     "canary": (canary, "runs that must turn red, each with the right word"),
+    "kcsan": (lambda: guest("kcsan"), "KUnit, kselftests and a soak under KCSAN (first kernel build: 7 minutes)"),
 }
-# Not part of `make test`: a kernel for this alone, and the series shows the same
-ON_REQUEST = {"sva"}
+# Kernels of their own, which make test does not build
+ON_REQUEST = ("sva", "kcsan")
