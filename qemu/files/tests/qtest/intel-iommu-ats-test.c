@@ -680,7 +680,14 @@ static void test_migration(void)
     qtest_quit(from);
 
     to = qtest_initf("%s -incoming %s", machine, uri);
-    qtest_qmp_eventwait(to, "RESUME");
+    /* The event may be over before there is anybody to hear it. */
+    for (bool running = false; !running; g_usleep(1000)) {
+        QDict *info = qtest_qmp_assert_success_ref(to,
+                                            "{ 'execute': 'query-status' }");
+
+        running = qdict_get_bool(info, "running");
+        qobject_unref(info);
+    }
     for (int i = 0; i < ARRAY_SIZE(regs); i++) {
         g_assert_cmphex(qtest_readl(to, base + regs[i].reg), ==, regs[i].val);
     }
