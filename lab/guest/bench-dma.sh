@@ -22,7 +22,7 @@ row() {
 	/lab/dma_map_benchmark -t 1 -s 1 >/tmp/bench || die "dma_map_benchmark"
 	map=$(sed -n 's/average map latency(us):\([0-9.]*\).*/\1/p' /tmp/bench)
 	unmap=$(sed -n 's/average unmap latency(us):\([0-9.]*\).*/\1/p' /tmp/bench)
-	[ -n "$map" ] && [ -n "$unmap" ] || die "$(cat /tmp/bench)"
+	[ -n "$unmap" ] || die "$(cat /tmp/bench)"
 	printf '%-9s %-28s %7s %7s\n' "$mode" "$1" "$map" "$unmap"
 }
 

@@ -46,7 +46,7 @@ iotlb() {
 
 # measure QUEUE: the median of five in $cost, descriptors of one run in $flushes
 measure() {
-	for run in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		devmem $((window + 8)) 64 0
 		must bench $a "$1" $rounds
 		echo "$answer"
@@ -87,7 +87,8 @@ table() {
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
 modprobe iommu-dma-pasid-test
-bind $a iommu-dma-pasid-test && bind $b iommu-dma-pasid-test || die "bind"
+bind $a iommu-dma-pasid-test || die "bind"
+bind $b iommu-dma-pasid-test || die "bind"
 must start $a
 must queue $a 1 0
 [ "$(counter 0)" = $((0x474f4c564e494456)) ] || die "no test window: x-inv-log=on?"

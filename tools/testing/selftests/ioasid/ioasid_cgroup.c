@@ -111,6 +111,26 @@ TEST_F(cgroup, same_as_misc)
 	EXPECT_STREQ("max\n", cg_read(&self->a, "ioasids.max"));
 }
 
+/* Neither ids that are gone nor those that were refused keep a cgroup. */
+TEST_F(cgroup, removed_cgroup_goes)
+{
+	long dying = -1;
+	int i;
+
+	ASSERT_EQ(0, cg_write(&self->a, "ioasids.max", "1"));
+	EXPECT_EQ(0, worker_do(&self->w, 'a'));
+	EXPECT_EQ(EBUSY, worker_do(&self->w, 'a'));
+	worker_kill(&self->w);
+	ASSERT_EQ(0, cg_remove(&self->a));
+	/* RCU and works */
+	for (i = 0; i < 500 && dying; i++) {
+		usleep(10000);
+		dying = cg_number(&self->top, "cgroup.stat",
+				  "nr_dying_descendants");
+	}
+	EXPECT_EQ(0, dying);
+}
+
 TEST_F(cgroup, sixth_of_five_is_refused)
 {
 	int i;

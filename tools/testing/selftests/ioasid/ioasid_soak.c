@@ -34,13 +34,15 @@ static const char * const worker_names[NR_WORKERS] = {
 	"storm", "storm", "churn", "holder", "sets", "fuzz",
 };
 
-static struct shared {
+struct shared {
 	bool stop;
 	bool failed;
 	unsigned long ops[NR_WORKERS];
 	unsigned long killed[NR_WORKERS];
 	unsigned int serial;
-} *shared;
+};
+
+static struct shared *shared;
 
 static unsigned long seed;
 
@@ -53,6 +55,7 @@ static bool failed(void)
 {
 	return __atomic_load_n(&shared->failed, __ATOMIC_RELAXED);
 }
+
 static __thread uint64_t state;
 
 static uint32_t rnd(void)
