@@ -28,7 +28,10 @@ plug() {
 	becomes 2 || { grep Error /tmp/monitor; return 1; }
 }
 
+# The base's idxd can follow a NULL pointer when a device goes that is enabled: disable it first. The series
+# mends that, and pasid-hotplug.sh unplugs enabled ones.
 unplug() {
+	accel disable-device "$device" || return
 	monitor "device_del plugged$round"
 	becomes 1 || { grep Error /tmp/monitor; return 1; }
 	# QEMU takes it away once the indicator of the slot is off
