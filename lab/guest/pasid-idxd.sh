@@ -37,20 +37,25 @@ rebind() {
 
 # Three resets while eight threads of dmatest submit
 reset_under_load() {
-	modprobe dmatest timeout=20000 iterations=0 threads_per_chan=2
+	modprobe dmatest timeout=20000 iterations=3000 threads_per_chan=2
 	dmesg -c >/dev/null
 	for channel in /sys/class/dma/*; do
 		echo "${channel##*/}" >/sys/module/dmatest/parameters/channel || return
 	done
 	echo 1 >/sys/module/dmatest/parameters/run
 	for i in 1 2 3; do
-		sleep 0.3
-		echo 1 >"$pci/$a/reset" || { echo "reset $i"; break; }
+		sleep 0.1
+		dmesg | grep -q ': summary ' && echo "over before reset $i" && return 1
+		echo 1 >"$pci/$a/reset" || return
 	done
-	sleep 0.3
-	echo 0 >/sys/module/dmatest/parameters/run
+	tries=0
+	until [ "$(dmesg | grep -c ': summary ')" -ge $((2 * queues)) ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 1200 ] || break
+		sleep 0.1
+	done
 	dmesg | grep 'summary' | sed 's/.*dmatest: //; s/ [0-9.]* iops.*//'
-	[ "$(dmesg | grep -c 'summary [1-9][0-9]* tests, 0 failures')" -eq $((2 * queues)) ]
+	[ "$(dmesg | grep -c 'summary 3000 tests, 0 failures')" -eq $((2 * queues)) ]
 	status=$?
 	rmmod dmatest
 	return $status
