@@ -72,9 +72,10 @@ def needs_interpreter(program: Path) -> bool:
 
 
 def build_program(source: Path, build: Path) -> Path:
-    """Compile PID 1, or another C file of the guest, when its source is newer than the program."""
+    """Compile PID 1, or another C file of the guest, when it or a header beside it is newer than the program."""
     program = build / "guest" / source.stem
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h")))
+    if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")
         subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror",

@@ -27,6 +27,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "tap-fault.h"
+
 #define FP 1u
 #define SSE 2u
 #define AVX 4u
@@ -55,32 +57,6 @@ struct area {
 
 static int protection_keys;
 static struct area area;
-static sigjmp_buf fault;
-static volatile sig_atomic_t fault_code;
-static int number, failed;
-
-static void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	failed |= !ok;
-}
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	fault_code = info->si_code;
-	siglongjmp(fault, signal);
-}
-
-/* The signal that the statement ends with, 0 for none */
-#define SIGNAL_OF(statement) ({			\
-	fault_code = 0;				\
-	int got = sigsetjmp(fault, 1);		\
-	if (!got) {				\
-		statement;			\
-	}					\
-	got; })
-
 static int general_protection(int signal)
 {
 	return signal == SIGSEGV && fault_code == SI_KERNEL;

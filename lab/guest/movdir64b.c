@@ -14,30 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static sigjmp_buf fault;
-static volatile sig_atomic_t fault_code;
-static int number, failed;
-
-static void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	failed |= !ok;
-}
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	fault_code = info->si_code;
-	siglongjmp(fault, signal);
-}
-
-/* The signal that the statement ends with, 0 for none */
-#define SIGNAL_OF(statement) ({			\
-	int got = sigsetjmp(fault, 1);		\
-	if (!got) {				\
-		statement;			\
-	}					\
-	got; })
+#include "tap-fault.h"
 
 /* movdir64b rax, [rdx] */
 static void movdir64b(void *to, const void *from)

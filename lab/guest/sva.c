@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tap-fault.h"
+
 #define PAGE 4096ul
 #define DEDICATED "/dev/dsa/wq0.0"
 #define SHARED "/dev/dsa/wq0.1"
@@ -39,23 +41,6 @@ struct queue {
 /* Where each process has what the device works on */
 static uint8_t *const arena = (uint8_t *)0x20000000;
 #define ARENA_SIZE (256 * PAGE)
-
-static sigjmp_buf fault;
-static volatile sig_atomic_t fault_code;
-static int number, failed;
-
-static void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	failed |= !ok;
-}
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	fault_code = info->si_code;
-	siglongjmp(fault, signal);
-}
 
 static void movdir64b(void *to, const void *from)
 {
