@@ -60,8 +60,10 @@ class GuestTest:
     def load_all(cls, directory: Path) -> list["GuestTest"]:
         return [cls.load(file) for file in sorted(directory.glob("*.toml"))]
 
-    def run(self, kernel: str) -> list[Result]:
-        """Boot, run, and return one result for each test that the program planned or reported."""
+    def run(self, kernel: str, until_red: bool = False) -> list[Result]:
+        """Boot, run, and return one result for each test that the program planned or reported.
+
+        With until_red nothing is run after the first red test."""
         label = f"{self.name}@{kernel}"
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
@@ -80,7 +82,7 @@ class GuestTest:
         job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1),
                          self.margin or runner.MARGIN[kernel], False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
-        verdict, results = runner.run(job, copied, quiet=True)
+        verdict, results = runner.run(job, copied, quiet=True, until_red=until_red)
         return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
                             os.path.relpath(results))
 

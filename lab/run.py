@@ -115,17 +115,27 @@ def versions(kernel: Path) -> str:
         f"gcc {first_line('gcc', '--version')}", ""])
 
 
-def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None, quiet: bool) -> bool:
-    """Copy the guest's output to ours (or not) until QEMU ends; True when it had to be stopped."""
+NOT_OK = re.compile(rb"^ *not ok (?!.*# (?:SKIP|TODO)).*(?=\n)", re.MULTILINE)
+
+
+def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None, quiet: bool,
+           until_red: bool) -> tuple[bool, str]:
+    """Copy the guest's output to ours (or not) until QEMU ends. Did it have to be stopped, and for which red test?"""
     stopped = False
+    red = None
+    said = b""
     with output.open("rb") as source:
         while True:
             ended = process.poll() is not None
-            if (chunk := source.read()) and not quiet:
+            chunk = source.read()
+            if chunk and not quiet:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
-            if ended:
-                return stopped
+            if chunk and until_red:
+                said += chunk
+                red = NOT_OK.search(said)
+            if ended or red:
+                return stopped, red[0].decode(errors="replace").strip() if red else ""
             if deadline and time.monotonic() > deadline:
                 stopped = True
                 process.kill()
@@ -133,7 +143,7 @@ def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | Non
             time.sleep(0.05)
 
 
-def run(job: Job, files: dict[str, Path], quiet: bool = False) -> tuple[judge.Verdict, Path]:
+def run(job: Job, files: dict[str, Path], quiet: bool = False, until_red: bool = False) -> tuple[judge.Verdict, Path]:
     scenario = Scenario.load(job.scenario)
     kernel = kernel_directory(job.kernel)
     accel = accelerator(kernel)
@@ -141,12 +151,15 @@ def run(job: Job, files: dict[str, Path], quiet: bool = False) -> tuple[judge.Ve
     (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
     initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
                  job.argv, files, job.timeout, job.shell)
-    return boot(job, scenario, kernel, accel, directory, quiet), directory
+    return boot(job, scenario, kernel, accel, directory, quiet, until_red), directory
 
 
 def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path,
-         quiet: bool = False) -> judge.Verdict:
-    """Start QEMU in a results directory that holds the initial file system, and judge what comes of it."""
+         quiet: bool = False, until_red: bool = False) -> judge.Verdict:
+    """Start QEMU in a results directory that holds the initial file system, and judge what comes of it.
+
+    With until_red the machine is stopped at the first test that is not ok: for who only wants to know that.
+    """
     if job.count:
         # Under TCG and on one CPU, or begin and end of a region may be seen by different ones
         scenario, accel = replace(scenario, cpus=1), "tcg"
@@ -164,15 +177,20 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
                                    stdout=None if job.shell else errors, stderr=None if job.shell else errors)
         try:
             deadline = None if job.shell else start + job.timeout + job.margin
-            stopped = follow(process, directory / "output.log", deadline, quiet)
+            stopped, red = follow(process, directory / "output.log", deadline, quiet, until_red)
         finally:
             process.kill()
+            process.wait()
     if job.shell:
         return judge.Verdict("pass", "", 0)
     errors_text = (directory / "qemu.log").read_text(errors="replace").strip()
-    if process.returncode and not stopped:
+    if process.returncode and not stopped and not red:
         say(f"QEMU exited with {process.returncode}: {errors_text}")
-    verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows, stopped)
+    if red:
+        verdict = judge.Verdict("fail", f"stopped at: {red}", 1)
+    else:
+        verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows,
+                              stopped)
     (directory / "outcome").write_text(f"{verdict.word} {verdict.detail}\n")
     if job.count and not quiet:
         sys.stdout.write((directory / "insns").read_text())
