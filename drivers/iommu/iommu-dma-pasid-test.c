@@ -23,6 +23,9 @@
  *	map DEV NAME SIZE	a source and a destination by the DMA API of DEV
  *	unmap NAME		the memory stays
  *	drop NAME		it goes
+ *	tail NAME FIRST PAGES	unmap pages of the source at one go, past the DMA
+ *				API, whose ranges are aligned; and map them again,
+ *				all but the last
  *	copy DEV QUEUE NAME	the source to the destination
  *	over DEV QUEUE NAME	the same, and the page behind, which is not mapped
  *	run DEV QUEUE THREADS ROUNDS
@@ -115,6 +118,7 @@ struct dpt_buf {
 	size_t offset;
 	u8 *src, *dst;
 	dma_addr_t src_dma, dst_dma;
+	size_t tail;		/* of the source, one page that is not mapped; 0: none */
 	bool mapped;
 	struct dsa_completion_record *done;
 	dma_addr_t done_dma;
@@ -344,10 +348,34 @@ static bool dpt_buf_good(struct dpt_buf *buf, bool copied)
 	       !memcmp(buf->dst + buf->offset, buf->src + buf->offset, buf->size);
 }
 
+static int dpt_buf_map_source(struct dpt_buf *buf, size_t from, size_t size)
+{
+	return iommu_map(iommu_get_domain_for_dev(buf->dev), buf->src_dma + from,
+			 virt_to_phys(buf->src + buf->offset + from), size,
+			 IOMMU_READ | IOMMU_CACHE);
+}
+
+static int dpt_buf_tail(struct dpt_buf *buf, u32 first, u32 pages)
+{
+	size_t from = (size_t)first * PAGE_SIZE, size = (size_t)pages * PAGE_SIZE;
+
+	if (!buf->mapped || buf->tail || pages < 2 || from + size > buf->size)
+		return -EINVAL;
+	if (iommu_unmap(iommu_get_domain_for_dev(buf->dev), buf->src_dma + from,
+			size) != size)
+		return -EIO;
+	buf->tail = from + size - PAGE_SIZE;
+	return dpt_buf_map_source(buf, from, size - PAGE_SIZE);
+}
+
 static void dpt_buf_unmap(struct dpt_buf *buf)
 {
 	if (!buf->mapped)
 		return;
+	/* The DMA API finds what it has mapped. */
+	if (buf->tail && dpt_buf_map_source(buf, buf->tail, PAGE_SIZE))
+		dev_err(buf->dev, "the tail cannot be mapped again\n");
+	buf->tail = 0;
 	dma_unmap_single(buf->dev, buf->src_dma, buf->size, DMA_TO_DEVICE);
 	dma_unmap_single(buf->dev, buf->dst_dma, buf->size, DMA_FROM_DEVICE);
 	buf->mapped = false;
@@ -776,7 +804,7 @@ static int dpt_command(struct file *file, char *line)
 	struct dpt_buf *buf;
 	struct dpt_dev *dd;
 	int nr, ret;
-	u32 x;
+	u32 x, y;
 
 	/* The numbers are those of DPT_WORD and DPT_WORDS */
 	nr = sscanf(line, "%31s %31s %31s %31s %31s", word[0], word[1],
@@ -794,6 +822,14 @@ static int dpt_command(struct file *file, char *line)
 			dpt_buf_free(buf);
 		}
 		return 0;
+	}
+
+	if (nr == 4 && !strcmp(word[0], "tail")) {
+		buf = dpt_buf_find(word[1]);
+		if (!buf)
+			return -ENOENT;
+		return kstrtou32(word[2], 0, &x) ?: kstrtou32(word[3], 0, &y) ?:
+		       dpt_buf_tail(buf, x, y);
 	}
 
 	dev = bus_find_device_by_name(&pci_bus_type, NULL, word[1]);

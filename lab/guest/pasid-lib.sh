@@ -3,6 +3,7 @@
 
 client=/sys/kernel/debug/iommu-dma-pasid-test
 pci=/sys/bus/pci/devices
+tracing=/sys/kernel/debug/tracing
 
 # tell COMMAND...: what the client says is in $answer: "ok" and its result, or the errno in words
 tell() {
@@ -84,4 +85,25 @@ fault_names() {
 # quiet PATTERN: it did not
 quiet() {
 	! logged "$1"
+}
+
+# domain_id DEVICE: of its requests without PASID (VT-d specification 9.6, DID)
+domain_id() {
+	entry=$(grep "${1#0000:}" /sys/kernel/debug/iommu/intel/dmar_translation_struct | head -n 1)
+	entry=${entry%:*}
+	echo $((${entry##*:} & 0xffff))
+}
+
+# From now on, what is put in the invalidation queue is in the trace
+watch_queue() {
+	echo 1 >$tracing/events/intel_iommu/qi_submit/enable
+	: >$tracing/trace
+}
+
+# told WORDS: the queue was told so since watch_queue, of what comes but once for a PASID, in this order
+told() {
+	found=$(sed -n 's/.*qi_submit: \(pc_inv\|inv_wait\) .*/\1/p' $tracing/trace | tr '\n' ' ')
+	echo 0 >$tracing/events/intel_iommu/qi_submit/enable
+	echo "$found"
+	[ "$found" = "$1 " ]
 }

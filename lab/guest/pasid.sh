@@ -14,6 +14,8 @@
 tlb=$2
 a=0000:00:10.0
 b=0000:00:11.0
+# A device, the disk controller, that has neither PASIDs nor a device TLB
+plain=0000:00:1f.2
 pasids=/sys/kernel/debug/iommu_pasids
 threads=4
 rounds=25
@@ -57,6 +59,17 @@ unmapped() {
 	says ok drop buffer
 }
 
+# A range that is not aligned to its size takes a larger flush, or its end stays in the caches
+unaligned() {
+	says "ok dma * is translated" map $a buffer 16384
+	says ok copy $a 0 buffer
+	says ok copy $a 1 buffer
+	says ok tail buffer 1 2
+	says "Bad address" copy $a 0 buffer
+	says "Bad address" copy $a 1 buffer
+	says ok drop buffer
+}
+
 # A domain of one device under a PASID of the other: what is unmapped is unmapped for both
 two_devices() {
 	says "ok [2-9]*" attach $b $a
@@ -73,12 +86,27 @@ two_devices() {
 	says "Bad address" copy $b 2 common
 	says "Bad address" copy $a 0 common
 	says ok drop common
+	watch_queue
 	says ok detach $b "$shared"
+	[ ! "$tlb" ] || check "its page requests are drained behind its PASID entry" told "pc_inv inv_wait"
 	# The queue has the number still, which means nothing any more
 	says "ok dma * is translated" map $a gone 4096
 	says "No such device or address" copy $b 2 gone
 	says ok copy $a 0 gone
 	says ok drop gone
+}
+
+# The domain of a device without PASIDs under one: what is unmapped must leave the device TLB of the other
+plain_domain() {
+	says "ok [2-9]*" attach $b $plain
+	shared=${answer#ok }
+	says ok queue $b 2 "$shared"
+	says "ok dma * is translated" map $plain elsewhere 8192
+	says ok copy $b 2 elsewhere
+	says ok unmap elsewhere
+	says "Bad address" copy $b 2 elsewhere
+	says ok drop elsewhere
+	says ok detach $b "$shared"
 }
 
 attached() {
@@ -129,6 +157,22 @@ suspend() {
 	echo "$1" >/sys/power/pm_test && echo "$2" >/sys/power/state
 }
 
+remove() {
+	echo 1 >"$pci/$1/remove"
+	[ ! -e "$pci/$1" ]
+}
+
+rescan() {
+	echo 1 >/sys/bus/pci/rescan
+	[ -e "$pci/$1" ]
+}
+
+same_domain_id() {
+	found=$(domain_id "$1")
+	echo "$2, now $found"
+	[ "$found" = "$2" ]
+}
+
 vfio() {
 	/lab/vfio-claim "$(group_of $b)" 2>&1
 }
@@ -150,6 +194,7 @@ for device in $a $b; do
 	check "translation of $device is $1" translated "$device" "$1"
 	check "its domain is strict" type_is "$device" DMA
 done
+id_of_a=$(domain_id $a)
 
 echo "# modes, and what is refused"
 enables $a iova
@@ -178,7 +223,9 @@ says "Bad address" copy $a 0 first
 [ "$tlb" ] || check "the fault names PASID $pasid" fault_names "$pasid"
 says ok drop first
 unmapped 0
+unaligned
 two_devices 0
+plain_domain
 freed
 check "$threads threads on each of three queues" many_threads
 
@@ -303,7 +350,20 @@ says ok copy $a 0 phys
 says ok drop phys
 says ok disable $a iova
 
-check "unbind" bind $a -
-check "unbind" bind $b -
+echo "# removed with a PASID"
+check "$a: unbind" bind $a -
+check "$b: unbind" bind $b -
+enables $b iova
+dmesg -c >/dev/null
+check "$b is removed" remove $b
+check "the log says what was left" logged "$b.*left enabled"
+check "nothing of $b is left" none_left $b
+check "$b is found again" rescan $b
+enables $b iova
+says ok disable $b iova
+
+echo "# nothing stays"
+check "$a: DMA" group_type $a DMA
+check "its first domain has given its number back" same_domain_id $a "$id_of_a"
 check "the test client can be unloaded" rmmod iommu-dma-pasid-test
 finish
