@@ -411,11 +411,50 @@ static int log_count(const char *words)
 	return count;
 }
 
+#define TRACING "/sys/kernel/debug/tracing/"
+
+static void write_to(const char *name, const char *words)
+{
+	FILE *file = fopen(name, "w");
+
+	if (!file || fputs(words, file) < 0 || fclose(file))
+		printf("# %s: %s\n", name, strerror(errno));
+}
+
+/* How many lines of a file have it; none when there is no such file */
+static int line_count(const char *name, const char *words)
+{
+	FILE *file = fopen(name, "r");
+	static char line[1024];
+	int count = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		count += !!strstr(line, words);
+	if (file)
+		fclose(file);
+	return count;
+}
+
+/* The PASIDs that the IOASID core has handed out, on a kernel that has one */
+static int pasids(void)
+{
+	return line_count("/sys/kernel/debug/ioasid", "id ");
+}
+
+/* The kernel may hold on to an address space a while after its last task */
+static int pasids_become(int wanted)
+{
+	for (int i = 0; i < 50 && pasids() != wanted; i++)
+		usleep(100000);
+	printf("# %d PASIDs, want %d\n", pasids(), wanted);
+	return pasids() == wanted;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int count = argc > 1 ? atoi(argv[1]) : 4000;
 	struct queue dedicated, shared;
-	int ok = 1;
+	int ok = 1, own;
 
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -436,6 +475,7 @@ int main(int argc, char **argv)
 	queue_close(&dedicated);
 	queue_close(&shared);
 
+	own = pasids();
 	check(work_together(2, count), "two_processes_on_a_shared_queue");
 	check(work_together(5, count / 4), "five_processes_on_a_shared_queue");
 	check(!log_count("fault addr"), "no_fault_was_recorded");
@@ -445,9 +485,15 @@ int main(int argc, char **argv)
 	 * recording only after the invalidations. What comes in between is recorded.
 	 */
 	check(log_count("fault addr") == log_count("fault reason 0x59"), "only_absent_pasids_were_recorded");
+	check(pasids_become(own), "ended_processes_give_their_pasids_back");
+	write_to(TRACING "trace", "");
+	write_to(TRACING "events/intel_iommu/qi_submit/enable", "1");
 	for (int i = 0; i < 50; i++)
 		ok &= !work(i % 2 ? SHARED : DEDICATED, 1, 8);
+	write_to(TRACING "events/intel_iommu/qi_submit/enable", "0");
 	check(ok, "queues_open_again_and_again");
+	/* Nothing else has the IOMMU wait in the middle of what it is told */
+	check(line_count(TRACING "trace", "qi_submit: inv_wait ") == 50, "each_close_drains_page_requests");
 	printf("1..%d\n", number);
 	return failed;
 }
