@@ -28,7 +28,7 @@
 #   make status               which of the two is newer
 #   make kernel               build it [KERNEL=stock|sva|series|debug|kcsan]
 #   make deb                  Debian packages of it, from the cloud kernel's configuration (an hour);
-#                             make guest KERNEL=deb RUN=... boots what they install
+#                             make test-deb boots what they install, make guest KERNEL=deb RUN=... too
 #   make qemu                 build the emulated platform; make test-qtest-asan: its tests with sanitizers
 #   make clean                remove what was built; make distclean: downloads and trees too
 #
@@ -103,8 +103,8 @@ test-qtest-asan:
 	@scripts/test-qemu asan
 
 # Outside make test too: a kernel of its own each, or hours
-test-kcsan: deps-test
-	@tests/run.py kcsan
+test-kcsan test-deb: deps-test
+	@tests/run.py $(@:test-%=%)
 
 bench: deps-test qemu
 	@scripts/bench
@@ -146,4 +146,4 @@ distclean:
 	rm -rf $(or $(BUILD),build)
 
 .PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest shell test $(TIERS:%=test-%) loop
-.PHONY: test-kcsan bench soak mutate deb series check-series lint again clean distclean
+.PHONY: test-kcsan test-deb bench soak mutate deb series check-series lint again clean distclean

@@ -24,6 +24,10 @@ NO_SKIPS = AllowedSkips(Path(os.devnull))
 
 def build(kernel: str) -> None:
     subprocess.run([ROOT / "scripts/build-kernel", kernel], check=True, stdout=subprocess.DEVNULL)
+    build_qemu()
+
+
+def build_qemu() -> None:
     if not os.environ.get("QEMU"):
         subprocess.run([ROOT / "scripts/build-qemu"], check=True, stdout=subprocess.DEVNULL)
 
@@ -98,6 +102,23 @@ def guest(kernel: str = "series") -> Iterator[Result]:
             yield from test.run(kernel)
 
 
+def deb() -> Iterator[Result]:
+    """The packages: apt would install them, and what they install boots."""
+    subprocess.run([ROOT / "scripts/deps", "kernel", "guest", "test"], check=True)
+    image = Path(subprocess.run([ROOT / "scripts/build-deb"], check=True, stdout=subprocess.PIPE,
+                                text=True).stdout.strip())
+    headers = image.with_name(image.name.replace("linux-image", "linux-headers"))
+    for package in (image, headers):
+        status, _ = logged(f"apt-{package.name.partition('_')[0]}",
+                           ["apt-get", "install", "--simulate", "--no-install-recommends", package])
+        yield Result(f"apt takes {package.name.partition('_')[0]}", "fail" if status else "pass",
+                     f"build/log/apt-{package.name.partition('_')[0]}.log" if status else "")
+    build_qemu()
+    for test in GuestTest.load_all(ROOT / "lab/guest-tests"):
+        if "deb" in test.kernels:
+            yield from test.run("deb")
+
+
 def canary() -> Iterator[Result]:
     """Each canary is a run that must get a certain red word."""
     subprocess.run([ROOT / "scripts/deps", "kernel", "guest"], check=True)
@@ -134,6 +155,7 @@ TIERS = {
     "debug": (lambda: guest("debug"), "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
     "canary": (canary, "runs that must turn red, each with the right word"),
     "kcsan": (lambda: guest("kcsan"), "KUnit, kselftests and a soak under KCSAN (first kernel build: 7 minutes)"),
+    "deb": (deb, "the packages of make deb: apt takes them, their kernel boots (first build: an hour)"),
 }
 # Kernels of their own, which make test does not build
-ON_REQUEST = ("sva", "kcsan")
+ON_REQUEST = ("sva", "kcsan", "deb")
