@@ -11,155 +11,23 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/idxd.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "dsa-user.h"
 #include "tap-fault.h"
-
-#define PAGE 4096ul
-#define DEDICATED "/dev/dsa/wq0.0"
-#define SHARED "/dev/dsa/wq0.1"
-
-struct queue {
-	int file, shared;
-	uint8_t *portal;
-	unsigned int next;
-	unsigned long retries;
-};
 
 /* Where each process has what the device works on */
 static uint8_t *const arena = (uint8_t *)0x20000000;
 #define ARENA_SIZE (256 * PAGE)
-
-static void movdir64b(void *to, const void *from)
-{
-	asm volatile(".byte 0x66, 0x0f, 0x38, 0xf8, 0x02" : : "a"(to), "d"(from) : "memory");
-}
-
-/* 0 when the device took the command, 1 when it is to be sent again */
-static int enqcmd(void *to, const void *from)
-{
-	uint8_t retry;
-
-	asm volatile(".byte 0xf2, 0x0f, 0x38, 0xf8, 0x02\n setz %0"
-		     : "=r"(retry) : "a"(to), "d"(from) : "memory", "cc");
-	return retry;
-}
-
-static int queue_open(struct queue *queue, const char *name)
-{
-	memset(queue, 0, sizeof(*queue));
-	queue->shared = !strcmp(name, SHARED);
-	queue->file = open(name, O_RDWR | O_CLOEXEC);
-	if (queue->file < 0)
-		return -1;
-	queue->portal = mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED | MAP_POPULATE, queue->file, 0);
-	return queue->portal == MAP_FAILED ? -1 : 0;
-}
-
-static void queue_close(struct queue *queue)
-{
-	munmap(queue->portal, PAGE);
-	close(queue->file);
-}
-
-static void submit(struct queue *queue, const struct dsa_hw_desc *descriptor)
-{
-	void *portal = queue->portal + queue->next++ % 64 * 64;
-
-	((struct dsa_completion_record *)descriptor->completion_addr)->status = 0;
-	/* The descriptor is complete before the device sees it */
-	asm volatile("sfence" : : : "memory");
-	if (!queue->shared) {
-		movdir64b(portal, descriptor);
-		return;
-	}
-	while (enqcmd(portal, descriptor)) {
-		queue->retries++;
-		sched_yield();
-	}
-}
-
-/* The status; 0 when none came in ten seconds */
-static int wait_for(const struct dsa_completion_record *record)
-{
-	struct timespec now, end;
-
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += 10;
-	while (!record->status) {
-		sched_yield();
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec > end.tv_sec)
-			break;
-	}
-	return record->status;
-}
-
-static struct dsa_hw_desc memmove_of(void *to, const void *from, size_t size, struct dsa_completion_record *record,
-				     int block_on_fault)
-{
-	return (struct dsa_hw_desc) {
-		.opcode = DSA_OPCODE_MEMMOVE,
-		.flags = IDXD_OP_FLAG_CRAV | IDXD_OP_FLAG_RCR | (block_on_fault ? IDXD_OP_FLAG_BOF : 0),
-		.completion_addr = (uintptr_t)record,
-		.src_addr = (uintptr_t)from,
-		.dst_addr = (uintptr_t)to,
-		.xfer_size = size,
-	};
-}
-
-static struct dsa_completion_record record __attribute__((aligned(32)));
-static struct dsa_hw_desc descriptor __attribute__((aligned(64)));
-
-static int copy(struct queue *queue, void *to, const void *from, size_t size, int block_on_fault)
-{
-	descriptor = memmove_of(to, from, size, &record, block_on_fault);
-	submit(queue, &descriptor);
-	return wait_for(&record);
-}
-
-static uint8_t *map_at(void *where, size_t size, int protection)
-{
-	return mmap(where, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED : 0), -1, 0);
-}
-
-static uint8_t *map(size_t size)
-{
-	return map_at(NULL, size, PROT_READ | PROT_WRITE);
-}
-
-/* Data that depends on who wrote it, when, and where it is */
-static void fill(uint8_t *at, size_t size, unsigned int who, unsigned int when)
-{
-	for (size_t i = 0; i < size; i += 8) {
-		uint64_t value = (uint64_t)who << 56 | (uint64_t)when << 24 | i;
-
-		memcpy(at + i, &value, 8);
-	}
-}
-
-static int filled(const uint8_t *at, size_t size, unsigned int who, unsigned int when)
-{
-	for (size_t i = 0; i < size; i += 8) {
-		uint64_t value = (uint64_t)who << 56 | (uint64_t)when << 24 | i;
-
-		if (memcmp(at + i, &value, 8))
-			return 0;
-	}
-	return 1;
-}
 
 static void test_copy(struct queue *queue, const char *name)
 {
