@@ -6,6 +6,7 @@
     program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
     args     = ["ioasid"]                 # with selftests: only these programs of the directory
     files    = ["lab/guest/x.sh"]         # copied to /lab/<name>; a C file as a static program
+    modules  = ["lab/guest/x-mod.c"]      # built for the kernel, copied to /lab/x-mod.ko
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ktap
+import modules
 import run as runner
 from machine import BUILD, ROOT
 from report import Result
@@ -41,6 +43,7 @@ class GuestTest:
     program: str = ""
     args: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
     prepare: str = ""
     selftests: str = ""
@@ -70,6 +73,8 @@ class GuestTest:
         if self.prepare:
             subprocess.run([ROOT / self.prepare], check=True, stdout=subprocess.DEVNULL)
         program, args, files = self.program, self.args, list(self.files)
+        for module in self.modules:
+            files.append(str(modules.build(ROOT / module, kernel, runner.kernel_directory(kernel))))
         for tool in self.tools:
             built = subprocess.run([ROOT / "scripts/build-tool", tool], check=True, capture_output=True, text=True)
             files.append(built.stdout.strip())
