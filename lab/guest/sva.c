@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -309,11 +310,29 @@ static int pasids(void)
 	return line_count("/sys/kernel/debug/ioasid", "id ");
 }
 
-/* The kernel may hold on to an address space a while after its last task */
+/* An idle CPU holds on to the address space of the last task that it ran, until it runs another one */
+static void run_on_each_cpu(void)
+{
+	pid_t child = fork();
+
+	for (int cpu = 0; !child && cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		sched_setaffinity(0, sizeof(set), &set);
+	}
+	if (!child)
+		_exit(0);
+	waitpid(child, NULL, 0);
+}
+
 static int pasids_become(int wanted)
 {
-	for (int i = 0; i < 50 && pasids() != wanted; i++)
+	for (int i = 0; i < 50 && pasids() != wanted; i++) {
+		run_on_each_cpu();
 		usleep(100000);
+	}
 	printf("# %d PASIDs, want %d\n", pasids(), wanted);
 	return pasids() == wanted;
 }
