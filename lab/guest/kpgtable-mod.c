@@ -41,6 +41,8 @@ static bool kpt_added;
 static struct page *kpt_table;
 static bool kpt_table_taken;
 static struct page *kpt_victim;
+static u64 *kpt_cut;			/* the entry that a control took away, and what it was */
+static u64 kpt_cut_value;
 
 static u64 kpt_size(void)
 {
@@ -138,8 +140,9 @@ static int kpt_control(void)
 
 	if (kpt_kind == KPGTABLE_MEMORY || !lookup_address(kpt_address, &level))
 		return -EINVAL;
-	WRITE_ONCE(*kpt_upper(kpt_address, level), 0);
-	kpt_table_taken = true;
+	kpt_cut = kpt_upper(kpt_address, level);
+	kpt_cut_value = *kpt_cut;
+	WRITE_ONCE(*kpt_cut, 0);
 	kpt_forge();
 	return 0;
 }
@@ -187,6 +190,12 @@ static void kpt_end(void)
 	if (kpt_added)
 		WARN_ON(remove_memory(MORE_MEMORY, MORE_SIZE));
 	kpt_added = false;
+	if (kpt_cut) {
+		/* The table is the kernel's still. It is empty, as if unmapped. */
+		clear_page(page_address(kpt_table));
+		WRITE_ONCE(*kpt_cut, kpt_cut_value);
+		kpt_cut = NULL;
+	}
 	if (kpt_mapping)
 		iounmap(kpt_mapping);
 	kpt_mapping = NULL;
