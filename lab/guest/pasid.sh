@@ -45,6 +45,14 @@ start() {
 	says ok queue "$1" 1 0
 }
 
+# write_protected DEVICE PASID: its entry admits privileged requests, which keep to read-only pages (bits SRE and WPE)
+write_protected() {
+	found=$(awk -v device="${1#0000:}" -v pasid="$2" '$1 == device && $4 == pasid { print $5 }' \
+		/sys/kernel/debug/iommu/intel/dmar_translation_struct)
+	echo "$found"
+	[ -n "$found" ] && [ $((${found%%:*} & 0x11)) -eq 17 ]
+}
+
 # The queues of $a with PASID $pasid and without both lose what is unmapped, after DELAY seconds
 unmapped() {
 	says "ok dma * is translated" map $a buffer 12000
@@ -151,10 +159,15 @@ flr() {
 	echo 1 >"$pci/$a/reset"
 }
 
-# suspend LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst)
+# suspend LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst); none: really
 suspend() {
 	echo 1 >/sys/module/suspend/parameters/pm_test_delay
-	echo "$1" >/sys/power/pm_test && echo "$2" >/sys/power/state
+	echo "$1" >/sys/power/pm_test || return
+	if [ "$1" = none ]; then
+		suspend_to_ram
+	else
+		echo "$2" >/sys/power/state
+	fi
 }
 
 remove() {
@@ -199,6 +212,7 @@ id_of_a=$(domain_id $a)
 echo "# modes, and what is refused"
 enables $a iova
 says "ok $pasid" enable $a iova
+[ "$1" != first-level ] || check "what is privileged is write protected" write_protected $a "$pasid"
 says ok disable $a iova
 says "Device or resource busy" enable $a bypass
 says "Operation not supported" enable $a kva
@@ -244,7 +258,7 @@ start $a "$pasid"
 says ok copy $a 0 kept
 says "ok $pasid" enable $a iova
 says ok disable $a iova
-for level in "devices freeze" "core mem"; do
+for level in "devices freeze" "none mem"; do
 	# shellcheck disable=SC2086 # two words
 	check "suspend and resume: $level" suspend $level
 	start $a "$pasid"

@@ -16,7 +16,7 @@ static void check(int ok, const char *name)
 	failed |= !ok;
 }
 
-static void on_fault(int signal, siginfo_t *info, void *context)
+static inline void on_fault(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
 	fault_code = info->si_code;

@@ -1,6 +1,6 @@
 /*
  * A PCI function that sends the requests it is told to, to test the emulated
- * VT-d: for qtests, not for guests
+ * VT-d, by qtests; and with sva=on what a guest does with page requests
  *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
@@ -12,6 +12,7 @@
 #include "hw/i386/vtd-testdev.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
+#include "hw/qdev-properties.h"
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
 
@@ -29,6 +30,8 @@ typedef struct VTDTestDevTLB {
 struct VTDTestDevState {
     PCIDevice parent_obj;
 
+    bool sva;
+
     MemoryRegion mr;
     uint64_t regs[VTD_TESTDEV_REGS_SIZE / 8];
     VTDTestDevTLB tlb[TLB_SIZE];
@@ -36,6 +39,12 @@ struct VTDTestDevState {
 };
 
 OBJECT_DECLARE_SIMPLE_TYPE(VTDTestDevState, VTD_TESTDEV)
+
+/* Offsets in configuration space */
+#define EXP_CAP     0x40
+#define PASID_CAP   0x100
+#define ATS_CAP     0x110
+#define PRI_CAP     0x120
 
 #define REG(s, name) ((s)->regs[VTD_TESTDEV_##name / 8])
 
@@ -227,14 +236,46 @@ static void vtd_testdev_reset_hold(Object *obj, ResetType type)
     s->tlb_next = 0;
 }
 
+/* For software to find and enable.  Requests do not depend on any of it. */
+static void vtd_testdev_add_capabilities(PCIDevice *dev)
+{
+    pcie_endpoint_cap_init(dev, EXP_CAP);
+
+    pcie_add_capability(dev, PCI_EXT_CAP_ID_PASID, 1, PASID_CAP,
+                        PCI_EXT_CAP_PASID_SIZEOF);
+    pci_set_word(dev->config + PASID_CAP + PCI_PASID_CAP, 20 << 8 |
+                 PCI_PASID_CAP_EXEC | PCI_PASID_CAP_PRIV);
+    pci_set_word(dev->wmask + PASID_CAP + PCI_PASID_CTRL,
+                 PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_EXEC |
+                 PCI_PASID_CTRL_PRIV);
+
+    pcie_ats_init(dev, ATS_CAP, true);
+
+    pcie_add_capability(dev, PCI_EXT_CAP_ID_PRI, 1, PRI_CAP,
+                        PCI_EXT_CAP_PRI_SIZEOF);
+    pci_set_word(dev->config + PRI_CAP + PCI_PRI_STATUS,
+                 PCI_PRI_STATUS_PASID | PCI_PRI_STATUS_STOPPED);
+    pci_set_word(dev->wmask + PRI_CAP + PCI_PRI_CTRL, PCI_PRI_CTRL_ENABLE);
+    pci_set_long(dev->config + PRI_CAP + PCI_PRI_MAX_REQ, VTD_PRGI_MAX + 1);
+    pci_set_long(dev->wmask + PRI_CAP + PCI_PRI_ALLOC_REQ, UINT32_MAX);
+}
+
 static void vtd_testdev_realize(PCIDevice *dev, Error **errp)
 {
     VTDTestDevState *s = VTD_TESTDEV(dev);
 
+    if (s->sva) {
+        vtd_testdev_add_capabilities(dev);
+    }
     memory_region_init_io(&s->mr, OBJECT(s), &vtd_testdev_ops, s,
                           TYPE_VTD_TESTDEV, VTD_TESTDEV_BAR_SIZE);
     pci_register_bar(dev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->mr);
 }
+
+static const Property vtd_testdev_properties[] = {
+    /* The capabilities without which software does not use PASIDs and PRI */
+    DEFINE_PROP_BOOL("sva", VTDTestDevState, sva, false),
+};
 
 static void vtd_testdev_class_init(ObjectClass *klass, void *data)
 {
@@ -251,6 +292,7 @@ static void vtd_testdev_class_init(ObjectClass *klass, void *data)
     ac->dev_iotlb_invalidate = vtd_testdev_dev_iotlb_invalidate;
     ac->page_response = vtd_testdev_page_response;
     dc->vmsd = &vtd_testdev_vmstate;
+    device_class_set_props(dc, vtd_testdev_properties);
     dc->desc = "Requester for tests of the emulated VT-d";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
@@ -262,7 +304,6 @@ static const TypeInfo vtd_testdev_info = {
     .class_init = vtd_testdev_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
-        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
         { TYPE_VTD_ATS_DEVICE },
         { },
     },

@@ -1,6 +1,6 @@
 /*
  * A PCI function that sends the requests it is told to, to test the emulated
- * VT-d: for qtests, not for guests
+ * VT-d, by qtests; and with sva=on what a guest does with page requests
  *
  * A page of registers in BAR 0.  Registers are 64 bits wide and are accessed as
  * such.  A write to COMMAND sends one request, which is done when the write

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page requests of devices to a process: which are served, and how, which are answered "invalid", what becomes of
+ * the queue when it overflows, of requests when the process is unbound, and of both in a suspend to RAM. A DSA sends
+ * those that its work leads to, the emulator's test device any. Prints TAP.
+ *
+ * usage: sva-prq [suspend]
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "dsa-user.h"
+#include "sva-requester.h"
+#include "tap-fault.h"
+
+#define TRACING "/sys/kernel/debug/tracing/"
+
+/* PCIe 6.0 10.4.2.1 */
+enum { SUCCESS = 0, INVALID = 1, NO_ANSWER = -1 };
+
+/* Of the kernel's enum fault_flag */
+enum { FLAG_WRITE = 1 << 0, FLAG_USER = 1 << 6, FLAG_REMOTE = 1 << 7 };
+
+static int requester;
+
+static int load(const char *path)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+
+	return file < 0 ? -1 : (int)syscall(SYS_finit_module, file, "", 0);
+}
+
+static int page_request(uint64_t addr, unsigned int flags)
+{
+	struct requester_page page = { .addr = addr, .flags = flags, .last = 1 };
+
+	return ioctl(requester, REQUESTER_PAGE, &page) ? -2 : page.response;
+}
+
+static int request(const void *at, unsigned int flags)
+{
+	return page_request((uintptr_t)at, flags);
+}
+
+static int populated(void *at)
+{
+	unsigned char there = 0;
+
+	return !mincore(at, PAGE, &there) && there & 1;
+}
+
+static int write_file(const char *name, const char *text)
+{
+	int file = open(name, O_WRONLY | O_CLOEXEC), ok = file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(file);
+	return ok;
+}
+
+/* The flags that the kernel's fault handler got for this address while the request was served, -1 if it was not called */
+static int flags_of(void *at, unsigned int flags)
+{
+	char line[256], *found;
+	int got = -1;
+	FILE *trace;
+
+	snprintf(line, sizeof(line), "addr == %#lx", (unsigned long)at);
+	if (!write_file(TRACING "events/lab/served/filter", line) || !write_file(TRACING "trace", "\n") ||
+	    !write_file(TRACING "events/lab/served/enable", "1"))
+		printf("# no trace: %s\n", strerror(errno));
+	if (request(at, flags) != SUCCESS)
+		printf("# not served\n");
+	write_file(TRACING "events/lab/served/enable", "0");
+	trace = fopen(TRACING "trace", "re");
+	while (trace && fgets(line, sizeof(line), trace))
+		if ((found = strstr(line, "flags=")))
+			got = strtol(found + strlen("flags="), NULL, 0);
+	if (trace)
+		fclose(trace);
+	printf("# flags %#x\n", got);
+	return got;
+}
+
+static void test_served(void)
+{
+	uint8_t *memory = map(4 * PAGE);
+	int ok;
+
+	ok = !populated(memory) && request(memory, REQUESTER_READ) == SUCCESS && populated(memory);
+	check(ok && !ioctl(requester, REQUESTER_READ_DATA, &memory), "a_page_is_served_and_read");
+	ok = write_file(TRACING "kprobe_events", "p:lab/served handle_mm_fault addr=%si:x64 flags=%dx:x32");
+	ok &= flags_of(memory + PAGE, REQUESTER_READ) == (FLAG_USER | FLAG_REMOTE);
+	ok &= flags_of(memory + 2 * PAGE, REQUESTER_READ | REQUESTER_WRITE) == (FLAG_USER | FLAG_REMOTE | FLAG_WRITE);
+	check(ok, "faults_are_those_of_a_user_and_remote");
+	munmap(memory, 4 * PAGE);
+}
+
+static void test_group(void)
+{
+	uint8_t *memory = map(4 * PAGE);
+	struct requester_page page = { .flags = REQUESTER_READ | REQUESTER_WRITE, .group = 7 };
+	int before = ioctl(requester, REQUESTER_RESPONSES), ok = 1;
+
+	for (int i = 0; i < 4; i++) {
+		page.addr = (uintptr_t)memory + i * PAGE;
+		page.last = i == 3;
+		ok &= !ioctl(requester, REQUESTER_PAGE, &page) && page.response == (page.last ? SUCCESS : NO_ANSWER);
+	}
+	for (int i = 0; i < 4; i++)
+		ok &= populated(memory + i * PAGE);
+	check(ok && ioctl(requester, REQUESTER_RESPONSES) == before + 1, "a_group_is_served_and_answered_once");
+	munmap(memory, 4 * PAGE);
+}
+
+static void test_refused(void)
+{
+	uint8_t *memory = map(2 * PAGE), *constant = map(PAGE);
+	struct requester_page page = { .addr = (uintptr_t)memory, .flags = REQUESTER_READ, .last = 1, .no_pasid = 1 };
+	int ok = 1;
+
+	ok &= request(memory, REQUESTER_PRIV | REQUESTER_READ) == INVALID;
+	ok &= request(memory, REQUESTER_PRIV | REQUESTER_WRITE) == INVALID;
+	ok &= request(memory, REQUESTER_PRIV | REQUESTER_READ | REQUESTER_WRITE) == INVALID;
+	check(ok && !populated(memory), "in_privileged_mode_is_invalid");
+	/* Though the process could */
+	mprotect(memory, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	ok = request(memory, REQUESTER_EXEC | REQUESTER_READ) == INVALID;
+	ok &= request(memory, REQUESTER_EXEC | REQUESTER_READ | REQUESTER_WRITE) == INVALID;
+	check(ok && !populated(memory), "execute_and_read_is_invalid");
+	check(request(memory, 0) == NO_ANSWER && request(memory, REQUESTER_PRIV) == NO_ANSWER && !populated(memory),
+	      "a_stop_marker_is_not_answered");
+	ok = !ioctl(requester, REQUESTER_PAGE, &page) && page.response == INVALID && !populated(memory);
+	check(ok, "without_pasid_is_invalid");
+
+	/* The kernel's own half, its direct map and text; and none of the two halves */
+	ok = page_request(0xffff888000000000, REQUESTER_READ) == INVALID;
+	ok &= page_request(0xffffffff81000000, REQUESTER_READ | REQUESTER_WRITE) == INVALID;
+	ok &= page_request(0x0001000000000000, REQUESTER_READ) == INVALID;
+	check(ok, "addresses_of_the_kernel_are_invalid");
+
+	fill(constant, PAGE, 5, 1);
+	mprotect(constant, PAGE, PROT_READ);
+	ok = request(constant, REQUESTER_WRITE) == INVALID && filled(constant, PAGE, 5, 1);
+	mprotect(memory, PAGE, PROT_NONE);
+	ok &= request(memory, REQUESTER_READ) == INVALID && request(memory + PAGE, REQUESTER_READ) == SUCCESS;
+	munmap(memory, 2 * PAGE);
+	check(ok && request(memory, REQUESTER_READ) == INVALID, "rights_of_the_mapping_count");
+	munmap(constant, PAGE);
+}
+
+/* Copies with faults, as many as there is time for; 0 when each was right */
+static int copy_with_faults(struct queue *queue, int rounds)
+{
+	int ok = 1;
+
+	for (int i = 0; i < rounds && ok; i++) {
+		uint8_t *from = map(8 * PAGE), *to = map(8 * PAGE);
+
+		fill(from, 8 * PAGE, 6, i);
+		ok = copy(queue, to, from, 8 * PAGE, 1) == DSA_COMP_SUCCESS && filled(to, 8 * PAGE, 6, i);
+		munmap(from, 8 * PAGE);
+		munmap(to, 8 * PAGE);
+	}
+	return !ok;
+}
+
+/* The queue has that many entries (PRQ_ORDER of the kernel). A DSA meets it full, too, and asks again. */
+#define ENTRIES 2048
+#define FLOOD 3000
+
+static void test_overflow(void)
+{
+	uint8_t *memory = map(FLOOD * PAGE);
+	int before, after = 0, status, ok = 1;
+
+	for (int i = 0; i < 3; i++) {
+		struct requester_flood flood = { .addr = (uintptr_t)memory, .count = FLOOD, .hold_ms = 100 };
+		pid_t child;
+
+		fflush(stdout);
+		child = fork();
+		if (!child) {
+			struct queue queue;
+
+			_exit(queue_open(&queue, SHARED) || copy_with_faults(&queue, 30));
+		}
+		before = ioctl(requester, REQUESTER_RESPONSES);
+		ok &= !ioctl(requester, REQUESTER_FLOOD, &flood) && flood.refused >= FLOOD - ENTRIES;
+		ok &= waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
+		ok &= request(memory + (FLOOD - 1) * PAGE, REQUESTER_READ) == SUCCESS && populated(memory + (FLOOD - 1) * PAGE);
+		/* They are served side by side: this one may be before others */
+		for (int tries = 0; tries < 100; tries++) {
+			after = ioctl(requester, REQUESTER_RESPONSES);
+			if (after - before - 1 == (int)(flood.count - flood.refused))
+				break;
+			usleep(100000);
+		}
+		printf("# %u of %u requests met a full queue, %d were answered\n", flood.refused, flood.count,
+		       after - before - 1);
+		ok &= after - before - 1 == (int)(flood.count - flood.refused);
+		madvise(memory, FLOOD * PAGE, MADV_DONTNEED);
+	}
+	check(ok, "an_overflow_of_the_queue_is_recovered");
+	munmap(memory, FLOOD * PAGE);
+}
+
+#define PENDING 20
+
+static void *send_and_hold(void *memory)
+{
+	struct requester_flood flood = { .addr = (uintptr_t)memory, .count = PENDING, .hold_ms = 400 };
+
+	return (void *)(intptr_t)(ioctl(requester, REQUESTER_FLOOD, &flood) ? -1 : (int)flood.refused);
+}
+
+/* Whoever comes next may get the PASID: nothing may be left of it */
+static void test_drain(void)
+{
+	uint8_t *memory = map(PENDING * PAGE);
+	int before = ioctl(requester, REQUESTER_RESPONSES), after, ok;
+	pthread_t thread;
+	void *result;
+
+	ok = !pthread_create(&thread, NULL, send_and_hold, memory);
+	usleep(100000);
+	after = ioctl(requester, REQUESTER_UNBIND);
+	printf("# %d of %d requests were answered when unbind was done\n", after - before, PENDING);
+	ok &= !pthread_join(thread, &result) && !result && after - before == PENDING;
+	check(ok && !ioctl(requester, REQUESTER_BIND) && request(memory, REQUESTER_READ) == SUCCESS,
+	      "unbind_waits_for_page_requests");
+	munmap(memory, PENDING * PAGE);
+}
+
+static int set_up_queues(void)
+{
+	return system("sh /lab/sva-queues.sh >/tmp/queues 2>&1 || { sed 's/^/# /' /tmp/queues; exit 1; }");
+}
+
+static void test_suspend(void)
+{
+	uint8_t *memory = map(2 * PAGE), *other = memory + PAGE;
+	struct queue queue;
+	int ok;
+
+	check(request(memory, REQUESTER_READ) == SUCCESS && !queue_open(&queue, DEDICATED) &&
+	      !copy_with_faults(&queue, 3), "page_requests_before");
+	queue_close(&queue);
+	/* idxd has no suspend of its own. The registers of the IOMMU, and of the devices, are lost. */
+	check(!system("rmmod idxd && . /lab/dsa-lib.sh && suspend_to_ram"), "suspend_to_ram");
+	ok = !ioctl(requester, REQUESTER_READ_DATA, &memory);
+	check(ok, "memory_that_is_there_is_read_after");
+	ok = request(other, REQUESTER_READ) == SUCCESS && populated(other);
+	check(ok && !ioctl(requester, REQUESTER_READ_DATA, &other), "page_requests_after");
+	check(!set_up_queues() && !queue_open(&queue, DEDICATED) && !copy_with_faults(&queue, 3),
+	      "page_requests_of_a_dsa_after");
+	queue_close(&queue);
+	munmap(memory, 2 * PAGE);
+}
+
+int main(int argc, char **argv)
+{
+	printf("TAP version 13\n");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
+	check(!set_up_queues(), "queues_of_type_user");
+	requester = load("/lab/sva-requester-mod.ko") ? -1 :
+		open("/sys/kernel/debug/sva-requester", O_RDWR | O_CLOEXEC);
+	if (requester < 0 || ioctl(requester, REQUESTER_BIND)) {
+		printf("Bail out! %s\n", strerror(errno));
+		return 1;
+	}
+	if (argc > 1 && !strcmp(argv[1], "suspend")) {
+		test_suspend();
+	} else {
+		test_served();
+		test_group();
+		test_refused();
+		test_overflow();
+		test_drain();
+	}
+	printf("1..%d\n", number);
+	return failed;
+}

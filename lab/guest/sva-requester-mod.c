@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Driver of QEMU's vtd-testdev (hw/i386/vtd-testdev.c, sva=on), which sends the page requests that it is told to,
+ * also such as no work queue of a DSA sends. See sva-requester.h.
+ */
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iommu.h>
+#include <linux/iopoll.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/uaccess.h>
+
+#include "sva-requester.h"
+
+/* include/hw/i386/vtd-testdev.h of QEMU */
+#define REG_ADDR	0x00
+#define REG_PASID	0x08
+#define REG_FLAGS	0x10
+#define REG_DATA	0x18
+#define REG_PRGI	0x20
+#define REG_LAST	0x28
+#define REG_COMMAND	0x40
+#define REG_RESULT	0x48
+#define REG_RESP_COUNT	0xc0
+#define REG_RESP_CODE	0xd8
+#define COMMAND_DMA_TLB		4
+#define COMMAND_PAGE_REQUEST	5
+#define RESULT_ANSWERED	0x100	/* at once, and plus the code: the queue did not take it */
+#define NO_PASID	0xffffffffu
+#define GROUPS		512
+
+/* The device has one set of registers */
+static DEFINE_MUTEX(svr_regs_lock);
+static DEFINE_MUTEX(svr_bind_lock);
+static struct pci_dev *svr_pdev;
+static void __iomem *svr_regs;
+static struct iommu_sva *svr_sva;
+static u32 svr_pasid;
+static struct dentry *svr_file;
+
+static void svr_request(u64 addr, u32 pasid, u32 flags, u32 group, u32 last)
+{
+	writeq(addr, svr_regs + REG_ADDR);
+	writeq(pasid, svr_regs + REG_PASID);
+	writeq(flags, svr_regs + REG_FLAGS);
+	writeq(group, svr_regs + REG_PRGI);
+	writeq(last, svr_regs + REG_LAST);
+	writeq(COMMAND_PAGE_REQUEST, svr_regs + REG_COMMAND);
+}
+
+static int svr_page(struct requester_page *page)
+{
+	u64 before, now;
+
+	mutex_lock(&svr_regs_lock);
+	before = readq(svr_regs + REG_RESP_COUNT);
+	svr_request(page->addr, page->no_pasid ? NO_PASID : svr_pasid, page->flags, page->group, page->last);
+	page->response = -1;
+	if (readq(svr_regs + REG_RESULT) & RESULT_ANSWERED)
+		page->response = readq(svr_regs + REG_RESULT) & ~RESULT_ANSWERED;
+	else if (!readq_poll_timeout(svr_regs + REG_RESP_COUNT, now, now != before, 100, USEC_PER_SEC))
+		page->response = readq(svr_regs + REG_RESP_CODE);
+	mutex_unlock(&svr_regs_lock);
+	return 0;
+}
+
+/* Who reports a fault of the device needs param->lock, and waits for it in the thread of the queue */
+static int svr_flood(struct requester_flood *flood)
+{
+	struct dev_iommu *param = svr_pdev->dev.iommu;
+	u32 i;
+
+	flood->refused = 0;
+	mutex_lock(&svr_regs_lock);
+	mutex_lock(&param->lock);
+	for (i = 0; i < flood->count; i++) {
+		svr_request(flood->addr + i * PAGE_SIZE, svr_pasid, REQUESTER_READ, i % GROUPS, 1);
+		flood->refused += !!readq(svr_regs + REG_RESULT);
+	}
+	mutex_unlock(&svr_regs_lock);
+	msleep(flood->hold_ms);
+	mutex_unlock(&param->lock);
+	return 0;
+}
+
+static int svr_read(u64 addr)
+{
+	int ret;
+
+	mutex_lock(&svr_regs_lock);
+	writeq(addr, svr_regs + REG_ADDR);
+	writeq(svr_pasid, svr_regs + REG_PASID);
+	writeq(0, svr_regs + REG_FLAGS);
+	writeq(COMMAND_DMA_TLB, svr_regs + REG_COMMAND);
+	ret = readq(svr_regs + REG_RESULT) ? -EFAULT : 0;
+	mutex_unlock(&svr_regs_lock);
+	return ret;
+}
+
+static int svr_bind(void)
+{
+	struct iommu_sva *sva;
+
+	if (svr_sva)
+		return -EBUSY;
+	sva = iommu_sva_bind_device(&svr_pdev->dev, 0);
+	if (IS_ERR(sva))
+		return PTR_ERR(sva);
+	svr_sva = sva;
+	svr_pasid = iommu_sva_get_pasid(sva);
+	return 0;
+}
+
+static void svr_unbind(void)
+{
+	if (svr_sva)
+		iommu_sva_unbind_device(svr_sva);
+	svr_sva = NULL;
+}
+
+static long svr_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+	struct requester_flood flood;
+	struct requester_page page;
+	long ret;
+	u64 addr;
+
+	switch (command) {
+	case REQUESTER_BIND:
+		mutex_lock(&svr_bind_lock);
+		ret = svr_bind();
+		mutex_unlock(&svr_bind_lock);
+		return ret;
+	case REQUESTER_UNBIND:
+		mutex_lock(&svr_bind_lock);
+		svr_unbind();
+		mutex_unlock(&svr_bind_lock);
+		fallthrough;
+	case REQUESTER_RESPONSES:
+		return readq(svr_regs + REG_RESP_COUNT);
+	case REQUESTER_PAGE:
+		if (copy_from_user(&page, user, sizeof(page)))
+			return -EFAULT;
+		svr_page(&page);
+		return copy_to_user(user, &page, sizeof(page)) ? -EFAULT : 0;
+	case REQUESTER_FLOOD:
+		if (copy_from_user(&flood, user, sizeof(flood)))
+			return -EFAULT;
+		svr_flood(&flood);
+		return copy_to_user(user, &flood, sizeof(flood)) ? -EFAULT : 0;
+	case REQUESTER_READ_DATA:
+		return get_user(addr, (u64 __user *)user) ?: svr_read(addr);
+	}
+	return -ENOTTY;
+}
+
+static int svr_release(struct inode *inode, struct file *file)
+{
+	mutex_lock(&svr_bind_lock);
+	svr_unbind();
+	mutex_unlock(&svr_bind_lock);
+	return 0;
+}
+
+static const struct file_operations svr_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.unlocked_ioctl = svr_ioctl,
+	.release = svr_release,
+	.llseek = no_llseek,
+};
+
+static int svr_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	int ret = pcim_enable_device(pdev);
+
+	ret = ret ?: pcim_iomap_regions(pdev, BIT(0), KBUILD_MODNAME);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+	ret = iommu_dev_enable_feature(&pdev->dev, IOMMU_DEV_FEAT_SVA);
+	if (ret)
+		return ret;
+	svr_pdev = pdev;
+	svr_regs = pcim_iomap_table(pdev)[0];
+	svr_file = debugfs_create_file_unsafe("sva-requester", 0600, NULL, NULL, &svr_fops);
+	return 0;
+}
+
+static void svr_remove(struct pci_dev *pdev)
+{
+	debugfs_remove(svr_file);
+	iommu_dev_disable_feature(&pdev->dev, IOMMU_DEV_FEAT_SVA);
+}
+
+static const struct pci_device_id svr_ids[] = {
+	{ PCI_DEVICE(0x1234, 0x11f0) },
+	{ }
+};
+
+static struct pci_driver svr_driver = {
+	.name = KBUILD_MODNAME,
+	.id_table = svr_ids,
+	.probe = svr_probe,
+	.remove = svr_remove,
+};
+module_pci_driver(svr_driver);
+
+MODULE_DESCRIPTION("Sends page requests for tests");
+MODULE_LICENSE("GPL");
