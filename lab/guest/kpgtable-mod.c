@@ -28,8 +28,9 @@
 #define MORE_MEMORY	SZ_1G
 #define MORE_SIZE	SZ_128M
 #define VICTIM		0x5a
-#define TAKE_TRIES	200
+#define TAKE_TRIES	100
 #define TAKE_PAGES	512
+#define TAKE_MANY	SZ_64K	/* of every tenth try: it may be part of a larger free block by then */
 
 static DEFINE_MUTEX(kpt_lock);
 static struct dentry *kpt_file;
@@ -115,7 +116,7 @@ static int kpt_free(void)
 		return -ENOMEM;
 	/* Somebody else was in between */
 	if ((unsigned long)kpt_mapping != kpt_address)
-		return -EAGAIN;
+		return -ESTALE;
 	if (!lookup_address(kpt_address, &level) ||
 	    level != (kpt_kind == KPGTABLE_PTE ? PG_LEVEL_2M : PG_LEVEL_1G))
 		return -EILSEQ;
@@ -148,14 +149,14 @@ static int kpt_control(void)
 }
 
 /* Pages that were freed on a CPU are found there first */
-static long kpt_take_here(void *unused)
+static long kpt_take_here(void *data)
 {
+	int i, nr = *(int *)data;
 	struct page *page, *next;
 	LIST_HEAD(others);
-	int i;
 
-	for (i = 0; i < TAKE_PAGES && !kpt_table_taken; i++) {
-		page = alloc_page(GFP_KERNEL);
+	for (i = 0; i < nr && !kpt_table_taken; i++) {
+		page = alloc_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
 		if (!page)
 			break;
 		if (page == kpt_table)
@@ -170,11 +171,12 @@ static long kpt_take_here(void *unused)
 
 static int kpt_take(void)
 {
-	int tries, cpu;
+	int tries, cpu, nr;
 
-	for (tries = 0; tries < TAKE_TRIES; tries++) {
+	for (tries = 1; tries <= TAKE_TRIES; tries++) {
+		nr = tries % 10 ? TAKE_PAGES : TAKE_MANY;
 		for_each_online_cpu(cpu) {
-			work_on_cpu(cpu, kpt_take_here, NULL);
+			work_on_cpu(cpu, kpt_take_here, &nr);
 			if (kpt_table_taken) {
 				kpt_forge();
 				return 0;
