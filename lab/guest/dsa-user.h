@@ -18,6 +18,9 @@
 #define PAGE 4096ul
 #define DEDICATED "/dev/dsa/wq0.0"
 #define SHARED "/dev/dsa/wq0.1"
+/* Of the second DSA, where the scenario has one */
+#define DEDICATED2 "/dev/dsa/wq1.0"
+#define SHARED2 "/dev/dsa/wq1.1"
 
 struct queue {
 	int file, shared;
@@ -44,7 +47,7 @@ static inline int enqcmd(void *to, const void *from)
 static inline int queue_open(struct queue *queue, const char *name)
 {
 	memset(queue, 0, sizeof(*queue));
-	queue->shared = !strcmp(name, SHARED);
+	queue->shared = !strcmp(name, SHARED) || !strcmp(name, SHARED2);
 	queue->file = open(name, O_RDWR | O_CLOEXEC);
 	if (queue->file < 0)
 		return -1;
@@ -73,6 +76,17 @@ static inline void submit(struct queue *queue, const struct dsa_hw_desc *descrip
 		queue->retries++;
 		sched_yield();
 	}
+}
+
+/* The kernel submits; the number of descriptors that it took, or -1 */
+static inline int submit_by_write(int file, const struct dsa_hw_desc *descriptors, unsigned int count)
+{
+	ssize_t written;
+
+	for (unsigned int i = 0; i < count; i++)
+		((struct dsa_completion_record *)descriptors[i].completion_addr)->status = 0;
+	written = write(file, descriptors, count * sizeof(*descriptors));
+	return written < 0 ? -1 : (int)(written / sizeof(*descriptors));
 }
 
 /* The status; 0 when none came in ten seconds */
