@@ -11,42 +11,7 @@
 # shellcheck source=lab/guest/plug-lib.sh
 . /lab/plug-lib.sh
 
-# Is there a DSA besides the one of the scenario? Its address is in $found.
-here() {
-	set -- "$pci"/*/vendor
-	for file in "$@"; do
-		found=${file%/vendor}
-		[ "$(cat "$found/device")" = 0x0b25 ] || continue
-		found=${found##*/}
-		[ "$found" = 0000:00:10.0 ] || return 0
-	done
-	return 1
-}
-
-# wait_for COMMAND...
-wait_for() {
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		[ $tries -lt 300 ] || return
-		sleep 0.1
-	done
-}
-
-plug() {
-	monitor "device_add intel-dsa,id=plugged$round,bus=rp0"
-	wait_for here || { grep Error /tmp/monitor; return 1; }
-	device=$found
-	echo "$device"
-}
-
-unplug() {
-	monitor "device_del plugged$round"
-	wait_for fails here || { grep Error /tmp/monitor; return 1; }
-	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do
-		sleep 0.1
-	done
-}
+builtin=0000:00:10.0
 
 configured() {
 	configure dsa"$1" 2 && enable_queues dsa"$1" 2

@@ -1,4 +1,5 @@
-# Functions for guest scripts that plug and unplug devices by way of QEMU's monitor (scenario dsa-hotplug).
+# Functions for guest scripts that plug and unplug devices by way of QEMU's monitor (scenarios dsa-hotplug and
+# dsa-sva-two).
 # shellcheck shell=sh
 
 # A port takes one open at a time, and what is not read from it would block the monitor.
@@ -15,4 +16,46 @@ open_monitor() {
 
 monitor() {
 	echo "$*" >&3
+}
+
+# Is there a DSA besides those of the scenario, $builtin? Its address is in $found.
+here() {
+	set -- /sys/bus/pci/devices/*/vendor
+	for file in "$@"; do
+		found=${file%/vendor}
+		[ "$(cat "$found/device")" = 0x0b25 ] || continue
+		found=${found##*/}
+		case " $builtin " in *" $found "*) ;; *) return 0 ;; esac
+	done
+	return 1
+}
+
+gone() {
+	! here
+}
+
+# wait_for COMMAND...
+wait_for() {
+	tries=0
+	until "$@"; do
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] || return
+		sleep 0.1
+	done
+}
+
+# A DSA in the root port of the scenario; $round says which. Its address is in $device.
+plug() {
+	monitor "device_add intel-dsa,id=plugged$round,bus=rp0"
+	wait_for here || { grep Error /tmp/monitor; return 1; }
+	device=$found
+	echo "$device"
+}
+
+unplug() {
+	monitor "device_del plugged$round"
+	wait_for gone || { grep Error /tmp/monitor; return 1; }
+	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do
+		sleep 0.1
+	done
 }

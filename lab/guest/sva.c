@@ -9,22 +9,9 @@
  * the wrong data behind, and that is what is looked for.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/klog.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "dsa-user.h"
-#include "tap-fault.h"
+#include "sva-user.h"
 
 /* Where each process has what the device works on */
 static uint8_t *const arena = (uint8_t *)0x20000000;
@@ -268,27 +255,7 @@ static void test_killed(void)
 	check(ok && work_together(2, 200), "killed_at_work");
 }
 
-/* How often the kernel's log has it */
-static int log_count(const char *words)
-{
-	static char log[1 << 18];
-	int length = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log) - 1), count = 0;
-
-	log[length < 0 ? 0 : length] = 0;
-	for (char *at = log; (at = strstr(at, words)); at++)
-		count++;
-	return count;
-}
-
 #define TRACING "/sys/kernel/debug/tracing/"
-
-static void write_to(const char *name, const char *words)
-{
-	FILE *file = fopen(name, "w");
-
-	if (!file || fputs(words, file) < 0 || fclose(file))
-		printf("# %s: %s\n", name, strerror(errno));
-}
 
 /* How many lines of a file have it; none when there is no such file */
 static int line_count(const char *name, const char *words)
@@ -310,27 +277,10 @@ static int pasids(void)
 	return line_count("/sys/kernel/debug/ioasid", "id ");
 }
 
-/* An idle CPU holds on to the address space of the last task that it ran, until it runs another one */
-static void run_on_each_cpu(void)
-{
-	pid_t child = fork();
-
-	for (int cpu = 0; !child && cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++) {
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
-		sched_setaffinity(0, sizeof(set), &set);
-	}
-	if (!child)
-		_exit(0);
-	waitpid(child, NULL, 0);
-}
-
 static int pasids_become(int wanted)
 {
 	for (int i = 0; i < 50 && pasids() != wanted; i++) {
-		run_on_each_cpu();
+		visit_cpus();
 		usleep(100000);
 	}
 	printf("# %d PASIDs, want %d\n", pasids(), wanted);
@@ -345,8 +295,7 @@ int main(int argc, char **argv)
 
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	check(!system("sh /lab/sva-queues.sh >/tmp/queues 2>&1 || { sed 's/^/# /' /tmp/queues; exit 1; }"),
-	      "queues_of_type_user");
+	check(shell("sh /lab/sva-queues.sh"), "queues_of_type_user");
 	if (queue_open(&dedicated, DEDICATED) || queue_open(&shared, SHARED)) {
 		printf("Bail out! cannot open the queues: %s\n", strerror(errno));
 		return 1;
@@ -373,11 +322,11 @@ int main(int argc, char **argv)
 	 */
 	check(log_count("fault addr") == log_count("fault reason 0x59"), "only_absent_pasids_were_recorded");
 	check(pasids_become(own), "ended_processes_give_their_pasids_back");
-	write_to(TRACING "trace", "");
-	write_to(TRACING "events/intel_iommu/qi_submit/enable", "1");
+	shell("echo >" TRACING "trace");
+	put_file(TRACING "events/intel_iommu/qi_submit/enable", "1");
 	for (int i = 0; i < 50; i++)
 		ok &= !work(i % 2 ? SHARED : DEDICATED, 1, 8);
-	write_to(TRACING "events/intel_iommu/qi_submit/enable", "0");
+	put_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
 	check(ok, "queues_open_again_and_again");
 	/* Nothing else has the IOMMU wait in the middle of what it is told */
 	check(line_count(TRACING "trace", "qi_submit: inv_wait ") == 50, "each_close_drains_page_requests");
