@@ -18,7 +18,7 @@
 #   make lint                 sparse, W=1, kernel-doc, coccicheck, shellcheck: new findings only
 #   make bench                the core beside 6.1's and the IDA, native and in guest instructions
 #   make test-kcsan           the tests of a kernel that watches for data races
-#   make soak MINUTES=30      everything at once in a guest; nothing may leak [KERNEL=series|debug|kcsan]
+#   make soak MINUTES=30      everything at once in a guest; nothing may leak [WHAT=sva] [KERNEL=series|debug|kcsan]
 #   make mutate               break the series line by line: the tests must notice [ONLY=regex]
 #
 # Change it (T=kernel or T=qemu):

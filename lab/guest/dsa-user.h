@@ -89,15 +89,22 @@ static inline int submit_by_write(int file, const struct dsa_hw_desc *descriptor
 	return written < 0 ? -1 : (int)(written / sizeof(*descriptors));
 }
 
-/* The status; 0 when none came in ten seconds */
+/*
+ * The status; 0 when none came in ten seconds. Several that only poll would take the
+ * CPUs from the kernel's threads that serve the page requests.
+ */
 static inline int wait_for(const struct dsa_completion_record *record)
 {
 	struct timespec now, end;
+	unsigned int polls = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += 10;
-	while (!record->status) {
-		sched_yield();
+	while (!*(volatile uint8_t *)&record->status) {
+		if (polls++ < 100)
+			sched_yield();
+		else
+			usleep(100);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > end.tv_sec)
 			break;

@@ -326,8 +326,10 @@ static void test_in_flight(const char *name)
 			descriptors[i] = memmove_of(arena + i * part, from + i * part, part, &records[i], (round / CHANGES) % 2);
 			submit(&queue, &descriptors[i]);
 		}
-		usleep(round * 10);
-		for (int i = 0; i < COPIES; i++) {
+		if (round % 2)
+			usleep(round * 20);
+		/* From the last on, which the device may not have come to */
+		for (int i = COPIES - 1; i >= 0; i--) {
 			uint8_t *at = arena + i * part + changed;
 
 			if (change == UNMAP)

@@ -60,14 +60,6 @@ static struct dsa_completion_record records[SLOTS] __attribute__((aligned(32)));
 static uint8_t *const arena = (uint8_t *)0x20000000;
 #define PART (16 * PAGE)
 
-/* Polling would take the CPUs from the kernel's threads that serve the page requests */
-static int sleep_for(const struct dsa_completion_record *record)
-{
-	for (int i = 0; i < 100000 && !*(volatile uint8_t *)&record->status; i++)
-		usleep(100);
-	return record->status;
-}
-
 /* Several descriptors at once, of which memory can be taken away; each is looked at */
 static void work(struct queue *queue, unsigned int who, unsigned int when)
 {
@@ -94,7 +86,7 @@ static void work(struct queue *queue, unsigned int who, unsigned int when)
 	if (taken >= 0)
 		munmap(to + taken * PART, PART);
 	for (int i = 0; i < SLOTS; i++) {
-		int status = sleep_for(&records[i]) & DSA_COMP_STATUS_MASK;
+		int status = wait_for(&records[i]) & DSA_COMP_STATUS_MASK;
 		size_t done = status == DSA_COMP_SUCCESS ? size : records[i].bytes_completed & -8ul;
 
 		count(status == DSA_COMP_SUCCESS ? COPIED : FAULTED);
