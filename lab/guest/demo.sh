@@ -80,6 +80,8 @@ grep -q '"dev":"dsa0"' /tmp/list || die "accel-config lists no dsa0"
 # In a shell of its own: it has another client to tell
 # shellcheck source=lab/guest/demo-pasid.sh
 (. /lab/demo-pasid.sh) || exit
+# shellcheck source=lab/guest/demo-sva.sh
+(. /lab/demo-sva.sh) || exit
 
 read -r pool_before <$state
 step "Two sets, as for two virtual machines. Both guests use PASID 100 for something"

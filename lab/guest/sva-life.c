@@ -10,7 +10,7 @@
 
 #include "sva-user.h"
 
-static uint8_t *const arena = (uint8_t *)0x20000000;
+static uint8_t *const arena = (uint8_t *)0x500000000ul;
 
 #define QUEUE_SIZE 16
 

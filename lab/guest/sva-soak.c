@@ -56,8 +56,8 @@ static void wrong(const char *what, unsigned int who)
 static struct dsa_hw_desc slots[SLOTS] __attribute__((aligned(64)));
 static struct dsa_completion_record records[SLOTS] __attribute__((aligned(32)));
 
-/* In all processes at the same addresses */
-static uint8_t *const arena = (uint8_t *)0x20000000;
+/* In all processes at the same addresses, out of reach of a heap at a random address */
+static uint8_t *const arena = (uint8_t *)0x500000000ul;
 #define PART (16 * PAGE)
 
 /* Several descriptors at once, of which memory can be taken away; each is looked at */

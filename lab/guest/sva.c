@@ -13,8 +13,8 @@
 
 #include "sva-user.h"
 
-/* Where each process has what the device works on */
-static uint8_t *const arena = (uint8_t *)0x20000000;
+/* Where each process has what the device works on, out of reach of a heap at a random address */
+static uint8_t *const arena = (uint8_t *)0x500000000ul;
 #define ARENA_SIZE (256 * PAGE)
 
 static void test_copy(struct queue *queue, const char *name)
