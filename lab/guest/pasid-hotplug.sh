@@ -11,8 +11,6 @@
 # shellcheck source=lab/guest/plug-lib.sh
 . /lab/plug-lib.sh
 
-builtin=0000:00:10.0
-
 configured() {
 	configure dsa"$1" 2 && enable_queues dsa"$1" 2
 }

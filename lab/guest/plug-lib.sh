@@ -2,6 +2,9 @@
 # dsa-sva-two).
 # shellcheck shell=sh
 
+# The addresses of the scenario's own DSAs, and the round that a test is in: for plug() and unplug()
+: "${builtin:=0000:00:10.0}" "${round:=0}"
+
 # A port takes one open at a time, and what is not read from it would block the monitor.
 open_monitor() {
 	for port in /sys/class/virtio-ports/*; do

@@ -9,7 +9,6 @@
 # shellcheck source=lab/guest/plug-lib.sh
 . /lab/plug-lib.sh
 
-# shellcheck disable=SC2034 # for plug-lib.sh
 builtin="0000:00:10.0 0000:00:11.0"
 current=/sys/fs/cgroup/sva/ioasids.current
 
