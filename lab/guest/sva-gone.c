@@ -58,13 +58,13 @@ static int loses(int talk, const char *name)
 	say(talk, 'o');
 	ok = copies_until_it_goes(&queue, 1) && is_gone(&queue);
 	/* The mm is bound to the other one as before */
-	ok &= copies(&first, 2, 20);
+	ok &= copies(&first, 2, 5);
 	say(talk, ok ? 'y' : 'n');
 	/* The files are closed when all has come back */
 	hear(talk);
-	ok &= is_gone(&queue) && copies(&first, 3, 20);
+	ok &= is_gone(&queue) && copies(&first, 3, 5);
 	queue_close(&queue);
-	ok &= copies(&first, 4, 20);
+	ok &= copies(&first, 4, 5);
 	return !ok;
 }
 
@@ -133,12 +133,12 @@ static void test_goes(const char *name, const char *go, const char *come)
 		printf("Bail out! %s: it does not come back: %s\n", name, strerror(errno));
 		exit(1);
 	}
-	ok = copies(&queue, 6, 20) && copies(&second, 6, 20);
+	ok = copies(&queue, 6, 5) && copies(&second, 6, 5);
 	for (int i = 0; i < 3; i++) {
 		say(children[i].talk, 'g');
 		ok &= end(&children[i]);
 		/* Their end takes nothing from those who have it now */
-		ok &= copies(&queue, 7, 20) && copies(&second, 7, 20);
+		ok &= copies(&queue, 7, 5) && copies(&second, 7, 5);
 		ok &= open(DEDICATED2, O_RDWR) == -1 && errno == EBUSY;
 	}
 	queue_close(&queue);
