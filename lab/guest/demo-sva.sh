@@ -3,16 +3,6 @@
 
 cgroup=/sys/fs/cgroup/users
 
-# Until COMMAND... is true, for ten seconds
-until_true() {
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		[ $tries -lt 1000 ] || return
-		usleep 10000
-	done
-}
-
 # A process in the cgroup shares the queue until its standard input ends
 share() {
 	mkfifo "/tmp/share$1"
@@ -43,7 +33,7 @@ exec 4>/tmp/share1
 share 2 4>&-
 second=$!
 exec 5>/tmp/share2
-{ until_true ready 1 && until_true ready 2; } || die "they do not come up: $(cat /tmp/shared1 /tmp/shared2)"
+{ wait_for ready 1 && wait_for ready 2; } || die "they do not come up: $(cat /tmp/shared1 /tmp/shared2)"
 echo "   ioasids.current $(cat $cgroup/ioasids.current), ioasids.max $(cat $cgroup/ioasids.max)"
 dmesg -c >/dev/null
 (echo 0 >$cgroup/cgroup.procs && exec /lab/demo-sva open) 4>&- 5>&-
@@ -54,7 +44,7 @@ echo "   ioasids.events: $(cat $cgroup/ioasids.events)"
 exec 4>&- 5>&-
 { wait "$first" && wait "$second"; } || die "a copy went wrong: $(cat /tmp/shared1 /tmp/shared2)"
 grep -h process /tmp/shared1 /tmp/shared2
-until_true uncharged || die "PASIDs are still charged"
+wait_for uncharged || die "PASIDs are still charged"
 echo "   they end: ioasids.current $(cat $cgroup/ioasids.current)"
 rmdir $cgroup || die "rmdir"
 rmmod idxd || die "rmmod"

@@ -8,24 +8,20 @@
 # shellcheck source=lab/guest/plug-lib.sh
 . /lab/plug-lib.sh
 
+# The driver's own: its link to the PCI device is there before it has probed it
 devices() {
-	set -- /sys/bus/pci/drivers/idxd/0*
+	set -- /sys/bus/dsa/devices/dsa*
 	[ -e "$1" ] && echo $# || echo 0
 }
 
-# becomes N: wait until idxd is bound to N devices; an unplug takes the 5 s of the attention button
-becomes() {
-	tries=0
-	until [ "$(devices)" -eq "$1" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return
-		sleep 0.1
-	done
+# Has idxd so many? An unplug takes the 5 s of the attention button.
+has() {
+	[ "$(devices)" -eq "$1" ]
 }
 
 plug() {
 	monitor "device_add intel-dsa,id=plugged$round,bus=rp0"
-	becomes 2 || { grep Error /tmp/monitor; return 1; }
+	wait_for has 2 || { grep Error /tmp/monitor; return 1; }
 }
 
 # The base's idxd can follow a NULL pointer when a device goes that is enabled: disable it first. The series
@@ -33,7 +29,7 @@ plug() {
 unplug() {
 	accel disable-device "$device" || return
 	monitor "device_del plugged$round"
-	becomes 1 || { grep Error /tmp/monitor; return 1; }
+	wait_for has 1 || { grep Error /tmp/monitor; return 1; }
 	# QEMU takes it away once the indicator of the slot is off
 	until [ "$(cat /sys/bus/pci/slots/1/adapter)" -eq 0 ]; do
 		sleep 0.1

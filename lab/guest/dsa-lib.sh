@@ -30,6 +30,16 @@ check() {
 	result $status "$name"
 }
 
+# wait_for COMMAND...: until it is true, for half a minute
+wait_for() {
+	tries=0
+	until "$@"; do
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] || return
+		sleep 0.1
+	done
+}
+
 finish() {
 	echo "1..$planned"
 	[ "$failed" -eq 0 ]

@@ -37,16 +37,6 @@ gone() {
 	! here
 }
 
-# wait_for COMMAND...
-wait_for() {
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		[ $tries -lt 300 ] || return
-		sleep 0.1
-	done
-}
-
 # A DSA in the root port of the scenario; $round says which. Its address is in $device.
 plug() {
 	monitor "device_add intel-dsa,id=plugged$round,bus=rp0"
