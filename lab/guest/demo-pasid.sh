@@ -46,7 +46,7 @@ reply "ok [1-9]*" enable $device iova
 pasid=${answer#ok }
 reply ok start $device
 reply ok queue $device 0 "$pasid"
-reply "ok dma*translated" map $device buffer 8192
+reply "ok dma*translated" map $device buffer 12000
 reply ok copy $device 0 buffer
 reply "Bad address" over $device 0 buffer
 reply ok unmap buffer
