@@ -12,6 +12,7 @@
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/kprobes.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -27,6 +28,9 @@
 /* Above what the kernel has of the machine's memory: it runs with mem=1G */
 #define MORE_MEMORY	SZ_1G
 #define MORE_SIZE	SZ_128M
+/* Behind all memory, and less than what one table of the shadow is for: 16 MiB */
+#define SHADOWED	((void *)__va(512ULL * SZ_1G))
+#define SHADOWED_SIZE	SZ_8M
 #define VICTIM		0x5a
 #define TAKE_TRIES	100
 #define TAKE_PAGES	512
@@ -39,11 +43,56 @@ static enum kpgtable_kind kpt_kind;
 static unsigned long kpt_address;	/* where the mapping begins */
 static void __iomem *kpt_mapping;
 static bool kpt_added;
+static bool kpt_shadowed;
 static struct page *kpt_table;
 static bool kpt_table_taken;
 static struct page *kpt_victim;
 static u64 *kpt_cut;			/* the entry that a control took away, and what it was */
 static u64 kpt_cut_value;
+
+/* KASAN's functions for device memory are not for modules */
+static unsigned long kpt_function(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name };
+	unsigned long address = 0;
+
+	if (!register_kprobe(&probe)) {
+		address = (unsigned long)probe.addr;
+		unregister_kprobe(&probe);
+	}
+	return address;
+}
+
+static int kpt_add_shadow(void)
+{
+#ifdef CONFIG_KASAN
+	int (*add)(void *start, unsigned long size) = (void *)kpt_function("kasan_add_zero_shadow");
+	int ret = add ? add(SHADOWED, SHADOWED_SIZE) : -EOPNOTSUPP;
+
+	kpt_shadowed = !ret;
+	kpt_address = (unsigned long)kasan_mem_to_shadow(SHADOWED);
+	return ret;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+static int kpt_remove_shadow(void)
+{
+	void (*remove)(void *start, unsigned long size) = (void *)kpt_function("kasan_remove_zero_shadow");
+
+	kpt_shadowed = false;
+	if (!remove)
+		return -EOPNOTSUPP;
+	remove(SHADOWED, SHADOWED_SIZE);
+	return 0;
+}
+
+/* What an entry of the table maps */
+static unsigned int kpt_level(void)
+{
+	return kpt_kind == KPGTABLE_PTE || kpt_kind == KPGTABLE_SHADOW ? PG_LEVEL_4K : PG_LEVEL_2M;
+}
 
 static u64 kpt_size(void)
 {
@@ -53,7 +102,7 @@ static u64 kpt_size(void)
 /* Where the forged entries let a user write, as an offset into what an entry maps */
 static unsigned long kpt_offset(void)
 {
-	return kpt_kind == KPGTABLE_PTE ? 0 : page_to_phys(kpt_victim) & ~PMD_MASK;
+	return kpt_level() == PG_LEVEL_4K ? 0 : page_to_phys(kpt_victim) & ~PMD_MASK;
 }
 
 /* The entry above the table */
@@ -67,7 +116,7 @@ static u64 *kpt_upper(unsigned long address, unsigned int level)
 
 static int kpt_map(void)
 {
-	unsigned int level, want = kpt_kind == KPGTABLE_PTE ? PG_LEVEL_4K : PG_LEVEL_2M;
+	unsigned int level;
 	pte_t *entry;
 	int ret;
 
@@ -85,7 +134,13 @@ static int kpt_map(void)
 			return ret;
 		kpt_added = true;
 		kpt_address = (unsigned long)__va(MORE_MEMORY);
+	} else if (kpt_kind == KPGTABLE_SHADOW) {
+		ret = kpt_add_shadow();
+		if (ret)
+			return ret;
 	} else {
+		/* Addresses that wait to be given out again come now, not between this mapping and the next */
+		vm_unmap_aliases();
 		/* One page off, so that it cannot be mapped by what is one size larger */
 		kpt_mapping = ioremap(NOWHERE + (kpt_kind == KPGTABLE_PTE ? PAGE_SIZE : PMD_SIZE), kpt_size());
 		if (!kpt_mapping)
@@ -93,7 +148,7 @@ static int kpt_map(void)
 		kpt_address = (unsigned long)kpt_mapping;
 	}
 	entry = lookup_address(kpt_address, &level);
-	if (!entry || level != want)
+	if (!entry || level != kpt_level())
 		return -EILSEQ;
 	kpt_table = virt_to_page(entry);
 	kpt_table_taken = false;
@@ -108,6 +163,8 @@ static int kpt_free(void)
 		kpt_added = false;
 		return remove_memory(MORE_MEMORY, MORE_SIZE);
 	}
+	if (kpt_shadowed)
+		return kpt_remove_shadow();
 	iounmap(kpt_mapping);
 	/* The addresses are given out again only after this */
 	vm_unmap_aliases();
@@ -129,7 +186,7 @@ static void kpt_forge(void)
 	int i;
 
 	entry = page_to_phys(kpt_victim) | _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED | _PAGE_DIRTY;
-	if (kpt_kind != KPGTABLE_PTE)
+	if (kpt_level() == PG_LEVEL_2M)
 		entry = (entry & (PMD_MASK | ~PAGE_MASK)) | _PAGE_PSE;
 	for (i = 0; i < PTRS_PER_PTE; i++)
 		WRITE_ONCE(entries[i], entry);
@@ -139,7 +196,7 @@ static int kpt_control(void)
 {
 	unsigned int level;
 
-	if (kpt_kind == KPGTABLE_MEMORY || !lookup_address(kpt_address, &level))
+	if (kpt_kind >= KPGTABLE_MEMORY || !lookup_address(kpt_address, &level))
 		return -EINVAL;
 	kpt_cut = kpt_upper(kpt_address, level);
 	kpt_cut_value = *kpt_cut;
@@ -192,6 +249,8 @@ static void kpt_end(void)
 	if (kpt_added)
 		WARN_ON(remove_memory(MORE_MEMORY, MORE_SIZE));
 	kpt_added = false;
+	if (kpt_shadowed)
+		kpt_remove_shadow();
 	if (kpt_cut) {
 		/* The table is the kernel's still. It is empty, as if unmapped. */
 		clear_page(page_address(kpt_table));
@@ -221,7 +280,7 @@ static long kpt_command(unsigned int command, __u64 __user *arg)
 	case KPGTABLE_MAP:
 		if (get_user(word, arg))
 			return -EFAULT;
-		if (word > KPGTABLE_MEMORY)
+		if (word > KPGTABLE_SHADOW)
 			return -EINVAL;
 		kpt_kind = word;
 		ret = kpt_map();

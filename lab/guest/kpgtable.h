@@ -11,6 +11,7 @@ enum kpgtable_kind {
 	KPGTABLE_PTE,		/* of an ioremap() of 4 KiB pages, which one of 2 MiB replaces */
 	KPGTABLE_PMD,		/* of an ioremap() of 2 MiB pages, which one of 1 GiB replaces */
 	KPGTABLE_MEMORY,	/* of the direct map of memory that is added, and removed */
+	KPGTABLE_SHADOW,	/* of KASAN's shadow of memory that comes and goes; EOPNOTSUPP without KASAN */
 };
 
 /* Puts the table in place; gives the address that leads through it to where KPGTABLE_TAKE lets it lead */

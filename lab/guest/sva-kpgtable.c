@@ -71,6 +71,15 @@ static int once(enum kpgtable_kind kind, unsigned int how, int expect_written)
 	return written == expect_written;
 }
 
+static int is_there(enum kpgtable_kind kind)
+{
+	__u64 address = kind;
+	int there = !ioctl(module, KPGTABLE_MAP, &address) || errno != EOPNOTSUPP;
+
+	ioctl(module, KPGTABLE_END);
+	return there;
+}
+
 static void test(enum kpgtable_kind kind, unsigned int how, int expect_written, const char *name)
 {
 	int ok = -1;
@@ -112,6 +121,10 @@ int main(int argc, char **argv)
 	test(KPGTABLE_PTE, KPGTABLE_FREE, 0, "a_table_that_a_huge_mapping_replaces");
 	test(KPGTABLE_PMD, KPGTABLE_FREE, 0, "an_upper_table_that_a_huge_mapping_replaces");
 	test(KPGTABLE_MEMORY, KPGTABLE_FREE, 0, "a_table_of_memory_that_is_removed");
+	if (is_there(KPGTABLE_SHADOW))
+		test(KPGTABLE_SHADOW, KPGTABLE_FREE, 0, "a_table_of_shadow_memory");
+	else
+		printf("ok %d a_table_of_shadow_memory # SKIP this kernel has no KASAN\n", ++number);
 
 	printf("1..%d\n", number);
 	return failed;
