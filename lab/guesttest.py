@@ -9,7 +9,8 @@
     modules  = ["lab/guest/x-mod.c"]      # built for the kernel, copied to /lab/x-mod.ko
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     prepare  = "scripts/accel-config"     # run on the host first, to make files
-    selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all
+    selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all; a program beside it
+                                          # runs them, with the arguments of lab/guest/selftests.sh
     timeout  = 60                         # seconds the program may take
     keep_going = false                    # true: a WARN does not end the run at once
     kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
@@ -80,7 +81,7 @@ class GuestTest:
             files.append(built.stdout.strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
-            program, args = "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
+            program, args = self.program or "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])

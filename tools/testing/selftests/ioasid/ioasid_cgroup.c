@@ -184,6 +184,17 @@ TEST_F(cgroup, zero_denies)
 	EXPECT_EQ(1, cg_events(&self->top));
 }
 
+TEST_F(cgroup, max_is_no_limit)
+{
+	ASSERT_EQ(0, cg_write(&self->a, "ioasids.max", "0"));
+	EXPECT_EQ(EBUSY, worker_do(&self->w, 'a'));
+	ASSERT_EQ(0, cg_write(&self->a, "ioasids.max", "max\n"));
+	EXPECT_STREQ("max\n", cg_read(&self->a, "ioasids.max"));
+	EXPECT_EQ(0, worker_do(&self->w, 'a'));
+	EXPECT_EQ(1, cg_current(&self->a));
+	EXPECT_EQ(1, cg_events(&self->a));
+}
+
 TEST_F(cgroup, lowering_takes_nothing_away)
 {
 	EXPECT_EQ(0, worker_do(&self->w, 'a'));
