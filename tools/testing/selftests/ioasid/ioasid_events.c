@@ -130,6 +130,56 @@ TEST_F(events, freed_when_the_last_user_lets_go)
 	EXPECT_FALSE(readable(self->fd));
 }
 
+struct letting_go {
+	uint32_t id;
+	bool go;
+	bool end;
+};
+
+static void *let_go(void *data)
+{
+	struct letting_go *l = data;
+
+	while (!__atomic_load_n(&l->end, __ATOMIC_ACQUIRE)) {
+		if (!__atomic_load_n(&l->go, __ATOMIC_ACQUIRE))
+			continue;
+		if (tc("unuse %u", l->id))
+			break;
+		__atomic_store_n(&l->go, false, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/*
+ * A number can be allocated again when it is free, which is before the file is
+ * told that the old id is gone.  That is no event of the new one.
+ */
+TEST_F(events, number_that_is_allocated_again_at_once)
+{
+	struct letting_go l = {};
+	pthread_t thread;
+	uint32_t again;
+	int i, ret;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &l.id));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, let_go, &l));
+	for (i = 0; i < 5000; i++) {
+		ASSERT_EQ(0, free_used(self->fd, l.id));
+		__atomic_store_n(&l.go, true, __ATOMIC_RELEASE);
+		do {
+			ret = cmd_alloc_range(self->fd, l.id, l.id, &again);
+		} while (ret == ENOSPC);
+		ASSERT_EQ(0, ret);
+		while (__atomic_load_n(&l.go, __ATOMIC_ACQUIRE))
+			;
+		EXPECT_TRUE(read_freed(self->fd, l.id));
+		EXPECT_FALSE(readable(self->fd));
+		ASSERT_EQ(0, cmd_set_spid(self->fd, l.id, 7));
+	}
+	__atomic_store_n(&l.end, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+}
+
 TEST_F(events, in_the_order_in_which_they_went)
 {
 	struct ioasid_event_freed event[4];
