@@ -46,6 +46,15 @@ def _first(pattern: re.Pattern[str], lines: list[str]) -> str | None:
     return next((line.strip() for line in lines if pattern.search(line)), None)
 
 
+def _place(stall: str, lines: list[str]) -> str:
+    """Where the CPUs were when one of them was found stuck: that line itself does not tell."""
+    if "stall" not in stall and "lockup" not in stall.lower():
+        return ""
+    after = lines[[line.strip() for line in lines].index(stall):]
+    places = dict.fromkeys(match[1] for line in after if (match := re.search(r"RIP: 0010:([\w.]+)", line)))
+    return f" in {', '.join(places)}" if places else ""
+
+
 def first_splat(text: str, benign: list[re.Pattern[str]]) -> str | None:
     """The first line of a kernel's log that tells of trouble."""
     lines = [line for line in text.splitlines() if not any(known.search(line) for known in benign)]
@@ -68,7 +77,7 @@ def judge(directory: Path, benign: list[re.Pattern[str]], expected: list[str], h
     if oops := _first(OOPS, lines):
         return Verdict("oops", oops)
     if splat := _first(SPLAT, lines):
-        return Verdict("splat", splat)
+        return Verdict("splat", splat + _place(splat, lines))
     if "init-failed" in said:
         return Verdict("not-started", said["init-failed"])
     if "started" not in said:

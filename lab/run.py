@@ -118,14 +118,37 @@ def versions(kernel: Path) -> str:
 NOT_OK = re.compile(rb"^ *not ok (?!.*# (?:SKIP|TODO)).*(?=\n)", re.MULTILINE)
 
 
+class HostPauses:
+    """How long the host kept this process waiting at most, and how much CPU time its own host took from it."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.last = time.monotonic()
+        self.stolen_before = self.stolen()
+
+    @staticmethod
+    def stolen() -> float:
+        """Seconds, of all CPUs (proc(5), /proc/stat, field steal)."""
+        return int(Path("/proc/stat").read_text().split(None, 9)[8]) / os.sysconf("SC_CLK_TCK")
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self.last)
+        self.last = now
+
+    def __str__(self) -> str:
+        return f"longest pause {self.longest:.1f} s, stolen {self.stolen() - self.stolen_before:.1f} s"
+
+
 def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None, quiet: bool,
-           until_red: bool) -> tuple[bool, str]:
+           until_red: bool, pauses: HostPauses) -> tuple[bool, str]:
     """Copy the guest's output to ours (or not) until QEMU ends. Did it have to be stopped, and for which red test?"""
     stopped = False
     red = None
     said = b""
     with output.open("rb") as source:
         while True:
+            pauses.beat()
             ended = process.poll() is not None
             chunk = source.read()
             if chunk and not quiet:
@@ -172,12 +195,13 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
     for name in ("output.log", "verdict", "console.log"):
         (directory / name).touch()
     start = time.monotonic()
+    pauses = HostPauses()
     with (directory / "qemu.log").open("wb") as errors:
         process = subprocess.Popen(command, cwd=directory, stdin=None if job.shell else subprocess.DEVNULL,
                                    stdout=None if job.shell else errors, stderr=None if job.shell else errors)
         try:
             deadline = None if job.shell else start + job.timeout + job.margin
-            stopped, red = follow(process, directory / "output.log", deadline, quiet, until_red)
+            stopped, red = follow(process, directory / "output.log", deadline, quiet, until_red, pauses)
         finally:
             process.kill()
             process.wait()
@@ -191,6 +215,9 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
     else:
         verdict = judge.judge(directory, judge.known_benign(ROOT / "lab/known-benign.txt"), scenario.console_shows,
                               stopped)
+    if verdict.word not in ("pass", "fail"):
+        # Whoever reads of a stall or of a timeout wants to know first whose it was
+        verdict.detail += f" (host: {pauses})"
     (directory / "outcome").write_text(f"{verdict.word} {verdict.detail}\n")
     if job.count and not quiet:
         sys.stdout.write((directory / "insns").read_text())
