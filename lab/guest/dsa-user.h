@@ -8,12 +8,13 @@
 
 #include <fcntl.h>
 #include <linux/idxd.h>
-#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../../tools/testing/selftests/idxd/idxd_util.h"
 
 #define PAGE 4096ul
 #define DEDICATED "/dev/dsa/wq0.0"
@@ -28,21 +29,6 @@ struct queue {
 	unsigned int next;
 	unsigned long retries;
 };
-
-static inline void movdir64b(void *to, const void *from)
-{
-	asm volatile(".byte 0x66, 0x0f, 0x38, 0xf8, 0x02" : : "a"(to), "d"(from) : "memory");
-}
-
-/* 0 when the device took the command, 1 when it is to be sent again */
-static inline int enqcmd(void *to, const void *from)
-{
-	uint8_t retry;
-
-	asm volatile(".byte 0xf2, 0x0f, 0x38, 0xf8, 0x02\n setz %0"
-		     : "=r"(retry) : "a"(to), "d"(from) : "memory", "cc");
-	return retry;
-}
 
 static inline int queue_open(struct queue *queue, const char *name)
 {
@@ -66,13 +52,11 @@ static inline void submit(struct queue *queue, const struct dsa_hw_desc *descrip
 	void *portal = queue->portal + queue->next++ % 64 * 64;
 
 	((struct dsa_completion_record *)descriptor->completion_addr)->status = 0;
-	/* The descriptor is complete before the device sees it */
-	asm volatile("sfence" : : : "memory");
 	if (!queue->shared) {
-		movdir64b(portal, descriptor);
+		idxd_movdir64b(portal, descriptor);
 		return;
 	}
-	while (enqcmd(portal, descriptor)) {
+	while (idxd_enqcmd(portal, descriptor)) {
 		queue->retries++;
 		sched_yield();
 	}

@@ -41,7 +41,7 @@ static int is_gone(struct queue *queue)
 	portal = mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, queue->file, 0);
 	ok &= portal == MAP_FAILED && errno == ENODEV;
 	ok &= poll(&poll_for, 1, 0) == 1 && poll_for.revents & POLLHUP;
-	ok &= SIGNAL_OF(movdir64b(queue->portal, &descriptor)) == SIGBUS && !record.status;
+	ok &= SIGNAL_OF(idxd_movdir64b(queue->portal, &descriptor)) == SIGBUS && !record.status;
 	if (!ok)
 		printf("# %s queue: is not gone\n", queue->shared ? "shared" : "dedicated");
 	return ok;

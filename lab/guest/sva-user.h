@@ -123,22 +123,6 @@ static inline long ids_charged(void)
 	return number_in(CGROUP "/ioasids.current", "");
 }
 
-/* An idle CPU keeps the mm of the task that it ran last until it runs another: run on each */
-static inline void visit_cpus(void)
-{
-	cpu_set_t all, one;
-
-	sched_getaffinity(0, sizeof(all), &all);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &all))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-	}
-	sched_setaffinity(0, sizeof(all), &all);
-}
-
 static inline int ids_become(long count)
 {
 	for (int i = 0; i < 500; i++) {

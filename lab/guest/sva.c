@@ -151,13 +151,13 @@ static void test_pasid_of_tasks(struct queue *queue)
 		if (!child) {
 			sigaction(SIGSEGV, &action, NULL);
 			if (!sigsetjmp(fault, 1)) {
-				enqcmd(target, command);
+				idxd_enqcmd(target, command);
 				_exit(1);
 			}
 			_exit(fault_code != SI_KERNEL);
 		}
 		for (int j = 0; j < 10; j++)
-			ok &= enqcmd(target, command);
+			ok &= idxd_enqcmd(target, command);
 		waitpid(child, &status, 0);
 		ok &= WIFEXITED(status) && !WEXITSTATUS(status);
 	}

@@ -13,7 +13,6 @@
  */
 #include <cpuid.h>
 #include <dirent.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,6 +20,7 @@
 
 #include "../kselftest_harness.h"
 #include "../ioasid/ioasid_cgroup_util.h"
+#include "idxd_util.h"
 
 #define DEVICES		"/sys/bus/dsa/devices"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -150,24 +150,12 @@ static void wq_submit(struct wq *wq, const struct dsa_hw_desc *in)
 {
 	struct dsa_hw_desc desc __attribute__((aligned(64))) = *in;
 	void *portal = wq->portal + wq->next++ % NR_PORTALS * sizeof(desc);
-	uint8_t retry = 1;
 
-	/* The descriptor and its data are there before the device looks */
-	asm volatile("sfence" ::: "memory");
-	if (!wq->shared) {
-		/* MOVDIR64B */
-		asm volatile(".byte 0x66, 0x0f, 0x38, 0xf8, 0x02" :
-			     : "a" (portal), "d" (&desc) : "memory");
-		return;
-	}
-	while (retry) {
-		/* ENQCMD; ZF: the queue is full */
-		asm volatile(".byte 0xf2, 0x0f, 0x38, 0xf8, 0x02\n"
-			     "setz %0" : "=r" (retry)
-			     : "a" (portal), "d" (&desc) : "memory", "cc");
-		if (retry)
+	if (!wq->shared)
+		idxd_movdir64b(portal, &desc);
+	else
+		while (idxd_enqcmd(portal, &desc))
 			sched_yield();
-	}
 }
 
 /* The status without the bit that says it was a write, 0: none in ten seconds */
@@ -514,23 +502,6 @@ TEST(processes_share_a_queue)
 	}
 	for (i = 0; i < ARRAY_SIZE(children); i++)
 		EXPECT_TRUE(ended_well(children[i]));
-}
-
-/* An idle CPU keeps the address space of the task that it ran last */
-static void visit_cpus(void)
-{
-	cpu_set_t all, one;
-	int cpu;
-
-	sched_getaffinity(0, sizeof(all), &all);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &all))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-	}
-	sched_setaffinity(0, sizeof(all), &all);
 }
 
 static bool charge_becomes(const struct cgroup *cg, long nr)
