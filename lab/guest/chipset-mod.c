@@ -3,10 +3,17 @@
  * Does what firmware does, and the emulator's does not, on the way back from a suspend to RAM: gives the Q35 chipset
  * the addresses of the extended configuration space and of the power management again, which the clock is part of.
  * Before devices are resumed, as their PASID, ATS and PRI capabilities are in that space.
+ *
+ * And it stops the other processors. The firmware starts them, does not wait for them, and keeps the lock that they ask
+ * for: whoever comes late tries for ever to set a bit in what is read-only by then. The emulator stops all processors
+ * for each try, and the kernel's is nearly at a standstill until it starts the others.
  */
+#include <linux/cpumask.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/smp.h>
 #include <linux/syscore_ops.h>
+#include <asm/apic.h>
 
 /* Of the ICH9 (00:1f.0): PMBASE, ACPI_CNTL; of the MCH (00:00.0): PCIEXBAR, which is enabled by its low half */
 static struct {
@@ -24,11 +31,16 @@ static struct pci_bus *chipset_bus;
 
 static void chipset_resume(void)
 {
+	unsigned int cpu;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(chipset_regs); i++)
 		pci_bus_write_config_dword(chipset_bus, chipset_regs[i].devfn, chipset_regs[i].reg,
 					   chipset_regs[i].value);
+	for_each_present_cpu(cpu)
+		if (!cpu_online(cpu))
+			apic_icr_write(APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT,
+				       per_cpu(x86_cpu_to_apicid, cpu));
 }
 
 static struct syscore_ops chipset_ops = {
