@@ -6,6 +6,7 @@
  *     demo-sva share WHO   copies until it is told to end
  *     demo-sva open        opens the queue, that is all
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
  * First the same with a table that the kernel did not free, and no flush: with such caches the device gets there,
  * so the test would see it; with "no-cache", the machine has none, and the device does not.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
