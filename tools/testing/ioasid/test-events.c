@@ -782,6 +782,23 @@ static void events_set_free_with_users(void)
 	pool_end();
 }
 
+static void events_uses_do_not_wrap(void)
+{
+	struct ioasid_set *set = null_set();
+	ioasid_t id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	unsigned int i;
+
+	for (i = 0; i < U16_MAX; i++)
+		EXPECT_EQ(ioasid_use(set, id), 0);
+	EXPECT_EQ(ioasid_use(set, id), -EBUSY);
+	EXPECT_EQ(id_state(id), IOASID_STATE_ACTIVE);
+	for (i = 0; i < U16_MAX; i++)
+		EXPECT(!ioasid_unuse(set, id));
+	EXPECT_EQ(id_state(id), IOASID_STATE_IDLE);
+	EXPECT(ioasid_free(set, id));
+	ioasid_set_free(set);
+}
+
 static struct mm_struct *data;
 static bool data_freed;
 
@@ -911,6 +928,7 @@ const struct test event_tests[] = {
 	TEST(events_replay_while_owner_puts),
 	TEST(events_free_sync),
 	TEST(events_set_free_with_users),
+	TEST(events_uses_do_not_wrap),
 	TEST(events_data_stays),
 	TEST(events_free_while_owner_puts),
 	TEST(events_queue_work),
