@@ -295,7 +295,8 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		goto err_uncharge;
 	}
 	e->set = set;
-	RCU_INIT_POINTER(e->private, private);
+	/* What ioasid_find() says until ioasid_set_add() */
+	RCU_INIT_POINTER(e->private, ERR_PTR(-ENOENT));
 	e->state = IOASID_STATE_NEW;
 	e->flags = 0;
 	e->uses = 0;
@@ -313,7 +314,7 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		goto err_number;
 
 	nr = e->id;
-	ret = ioasid_set_add(set, e, &emit);
+	ret = ioasid_set_add(set, e, private, &emit);
 	if (ret)
 		goto err_cg;
 
@@ -599,6 +600,12 @@ bool ioasid_unuse(struct ioasid_set *set, ioasid_t id)
 }
 EXPORT_SYMBOL_GPL(ioasid_unuse);
 
+/* Not inline, or compilers look at the data before they look for a getter. */
+static noinline void *ioasid_private_get(void *priv, bool (*getter)(void *))
+{
+	return IS_ERR_OR_NULL(priv) || getter(priv) ? priv : NULL;
+}
+
 /**
  * ioasid_find - private data of an IOASID
  * @set: the set it must belong to, NULL: any
@@ -619,16 +626,20 @@ void *ioasid_find(struct ioasid_set *set, ioasid_t id, bool (*getter)(void *))
 	struct ioasid_entry *e;
 	void *priv;
 
+	/*
+	 * Not ioasid_entry_lookup(): looking at the state is felt where many ids
+	 * are found.  The data of an id that is being allocated is an error.
+	 */
 	rcu_read_lock();
-	e = ioasid_entry_lookup(id);
+	e = xa_load(&ioasid_xa, id);
 	if (unlikely(!e)) {
 		priv = ERR_PTR(-ENOENT);
 	} else if (unlikely(set && e->set != set)) {
 		priv = ERR_PTR(-EACCES);
 	} else {
 		priv = rcu_dereference(e->private);
-		if (getter && priv && !getter(priv))
-			priv = NULL;
+		if (getter)
+			priv = ioasid_private_get(priv, getter);
 	}
 	rcu_read_unlock();
 	return priv;

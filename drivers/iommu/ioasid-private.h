@@ -86,7 +86,7 @@ struct ioasid_spid {
 /**
  * struct ioasid_entry - an IOASID
  * @set: its set, kept as long as there is an id in its list
- * @private: private data, RCU
+ * @private: private data, RCU; ERR_PTR(-ENOENT) until the id can be found
  * @id: the number
  * @state: enum ioasid_state, written under @lock, or the set's when nobody else
  *	   can be at the id, read without
@@ -192,7 +192,8 @@ extern struct mutex ioasid_sets_lock;
 bool ioasid_set_tryget(struct ioasid_set *set);
 int ioasid_set_charge(struct ioasid_set *set);
 void ioasid_set_uncharge(struct ioasid_set *set);
-int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e, bool *emit);
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
+		   void *private, bool *emit);
 bool ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
 struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
 				     struct ioasid_entry *prev);

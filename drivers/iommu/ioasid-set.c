@@ -294,7 +294,8 @@ void ioasid_set_uncharge(struct ioasid_set *set)
  * it has the mark and a reference for that.  Otherwise it has none.
  * Returns 0, or -EINVAL when the set was freed since ioasid_set_charge().
  */
-int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e, bool *emit)
+int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
+		   void *private, bool *emit)
 {
 	unsigned long flags;
 	int ret = 0;
@@ -314,6 +315,8 @@ int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e, bool *emit)
 		e->flags = IOASID_OWNED |
 			   (*emit ? IOASID_EMITTING : IOASID_ALLOC_SENT);
 		refcount_set(&e->refs, *emit ? 2 : 1);
+		/* Before the state, or it replaced what others attached. */
+		rcu_assign_pointer(e->private, private);
 		ioasid_set_state(e, IOASID_STATE_IDLE);
 	}
 	spin_unlock_irqrestore(&set->lock, flags);

@@ -2,11 +2,15 @@
 /*
  * Measures one of three: BENCH_CORE this core, BENCH_STOCK 6.1's ioasid.c,
  * BENCH_IDA lib/idr.c.  One line for each figure: name, nanoseconds (or bytes).
- * bench.py runs all of them and compares.
+ * bench.py runs all of them and compares.  With BENCH_TURNS in the environment,
+ * a socket, two programs take turns: what both of them can do is measured in one,
+ * then in the other, as CPU and caches are shared with whoever else has the machine.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #ifdef BENCH_CORE
@@ -24,6 +28,7 @@
 #define FIRST_ID	2
 #define OPS		200000
 #define REPEAT		5
+#define TURNS		15
 #define THREAD_OPS	400000
 
 /* What all of them can do */
@@ -95,6 +100,35 @@ static void report(const char *name, unsigned int live, double value)
 	fflush(stdout);
 }
 
+static int turns = -1;
+
+/* Without the other program, or with it gone, every turn is this one's */
+static void wait_for_turn(void)
+{
+	char c;
+
+	if (turns >= 0 && recv(turns, &c, 1, 0) < 0)
+		abort();
+}
+
+static void pass_turn(void)
+{
+	if (turns < 0)
+		return;
+	send(turns, "", 1, MSG_NOSIGNAL);
+	wait_for_turn();
+}
+
+#define RUN(statement) do {						\
+	unsigned int k;							\
+									\
+	for (k = 0; k < OPS; k++) {					\
+		statement;						\
+		if (k % 64 == 63)					\
+			bench_quiesce();				\
+	}								\
+} while (0)
+
 /*
  * Runs the statement OPS times and reports nanoseconds of CPU for one.  Does so
  * several times and takes the least, as whatever else runs on the machine only
@@ -102,21 +136,40 @@ static void report(const char *name, unsigned int live, double value)
  */
 #define MEASURE(name, live, statement) do {				\
 	double __from, __ns, __least = 0;				\
-	unsigned int k, __r;						\
+	unsigned int __r;						\
 									\
 	for (__r = 0; __r < REPEAT; __r++) {				\
 		bench_drain();						\
 		__from = now();						\
-		for (k = 0; k < OPS; k++) {				\
-			statement;					\
-			if (k % 64 == 63)				\
-				bench_quiesce();			\
-		}							\
+		RUN(statement);						\
 		__ns = (now() - __from) / OPS;				\
 		if (!__r || __ns < __least)				\
 			__least = __ns;					\
 	}								\
 	report(name, live, __least);					\
+} while (0)
+
+/* Reports the second time.  The first replaces what others left in the caches. */
+#define MEASURE_AGAIN(name, live, statement) do {			\
+	double __from = 0;						\
+	int __time;							\
+									\
+	bench_drain();							\
+	for (__time = 0; __time < 2; __time++) {			\
+		__from = now();						\
+		RUN(statement);						\
+	}								\
+	report(name, live, (now() - __from) / OPS);			\
+} while (0)
+
+/* One from each program makes a pair. */
+#define MEASURE_TURNS(name, live, statement) do {			\
+	unsigned int __r;						\
+									\
+	for (__r = 0; __r < TURNS; __r++) {				\
+		pass_turn();						\
+		MEASURE_AGAIN(name, live, statement);			\
+	}								\
 } while (0)
 
 /* Sattolo's shuffle: one cycle, so that each id leads to another */
@@ -135,7 +188,7 @@ static void make_order(unsigned int live)
 }
 
 /* ids FIRST_ID.. of the set; the data of each is the next in the order */
-static void fill(set_t set, unsigned int live)
+static noinline void fill(set_t set, unsigned int live)
 {
 	unsigned int i;
 	long before = bench_bytes();
@@ -154,7 +207,7 @@ static void fill(set_t set, unsigned int live)
 	report("bytes", live, (double)(bench_bytes() - before) / live);
 }
 
-static void empty(set_t set, unsigned int live)
+static noinline void empty(set_t set, unsigned int live)
 {
 	double from = now();
 #ifdef BENCH_CORE
@@ -172,15 +225,15 @@ static void empty(set_t set, unsigned int live)
 	report("free_all", live, (now() - from) / live);
 }
 
-static void pairs(set_t set, unsigned int live)
+static noinline void pairs(set_t set, unsigned int live)
 {
 	unsigned int id;
 
-	MEASURE("pair_last", live, {
+	MEASURE_TURNS("pair_last", live, {
 		id = id_alloc(set, NULL);
 		id_free(set, id);
 	});
-	MEASURE("pair_random", live, {
+	MEASURE_TURNS("pair_random", live, {
 		id = order[k % live];
 		id_free(set, id);
 		if (id_alloc(set, (void *)next[id]) != id)
@@ -189,17 +242,17 @@ static void pairs(set_t set, unsigned int live)
 }
 
 #ifdef HAS_FIND
-static void finds(set_t set, unsigned int live)
+static noinline void finds(set_t set, unsigned int live)
 {
 	unsigned int limit = MAX_ID - live - FIRST_ID + 1;
 	unsigned long sum = 0, id = FIRST_ID;
 	unsigned int *miss;
 	unsigned int i;
 
-	MEASURE("find", live,
+	MEASURE_TURNS("find", live,
 		sum += (unsigned long)ioasid_find(set, order[k % live], NULL));
 	/* What was found says what to find next. */
-	MEASURE("find_dependent", live,
+	MEASURE_TURNS("find_dependent", live,
 		id = (unsigned long)ioasid_find(set, id, NULL));
 
 	if (limit > live + 64)
@@ -207,7 +260,7 @@ static void finds(set_t set, unsigned int live)
 	miss = malloc(OPS * sizeof(*miss));
 	for (i = 0; i < OPS; i++)
 		miss[i] = FIRST_ID + live + random_below(limit);
-	MEASURE("find_miss", live,
+	MEASURE_TURNS("find_miss", live,
 		sum += (unsigned long)ioasid_find(set, miss[k], NULL));
 	free(miss);
 	sink = sum + id;
@@ -215,7 +268,7 @@ static void finds(set_t set, unsigned int live)
 #endif
 
 #ifdef BENCH_CORE
-static void getputs(set_t set, unsigned int live)
+static noinline void getputs(set_t set, unsigned int live)
 {
 	MEASURE("get_put", live, {
 		if (ioasid_get(set, order[k % live]))
@@ -230,7 +283,7 @@ static void getputs(set_t set, unsigned int live)
 }
 
 /* SPIDs 1.. go to the ids in their random order. */
-static void spids(set_t set, unsigned int live)
+static noinline void spids(set_t set, unsigned int live)
 {
 	unsigned long sum = 0;
 	unsigned int i;
@@ -241,9 +294,14 @@ static void spids(set_t set, unsigned int live)
 		if (ioasid_attach_spid(order[i], i + 1))
 			abort();
 	report("spid_fill", live, (now() - from) / live);
-	MEASURE("spid_find", live,
-		sum += ioasid_find_by_spid(set, order[k % live] - FIRST_ID + 1,
-					   false));
+	for (i = 0; i < TURNS; i++) {
+		MEASURE_AGAIN("find_beside_spid", live,
+			sum += (unsigned long)ioasid_find(set, order[k % live],
+							  NULL));
+		MEASURE_AGAIN("spid_find", live,
+			sum += ioasid_find_by_spid(set, order[k % live] - FIRST_ID + 1,
+						   false));
+	}
 	MEASURE("spid_find_get", live, {
 		unsigned int id;
 
@@ -336,12 +394,32 @@ static void threads(const char *name, void (*fn)(set_t), unsigned int nr,
 	report(name, nr, ns);
 }
 
+/* On virtual machines one CPU can be half as fast as the other for a while */
+static void stay_on_one_cpu(cpu_set_t *all)
+{
+	cpu_set_t one;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(*all), all))
+		abort();
+	while (!CPU_ISSET(cpu, all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
 int main(void)
 {
 	static const unsigned int lives[] = { 10, 1000, 100000, 1000000 };
 	unsigned int i, live;
 	set_t set, other;
+	cpu_set_t all;
 
+	stay_on_one_cpu(&all);
+	if (getenv("BENCH_TURNS"))
+		turns = atoi(getenv("BENCH_TURNS"));
+	wait_for_turn();
 	rcu_register_thread();
 	bench_shim_init();
 #ifdef BENCH_CORE
@@ -373,6 +451,7 @@ int main(void)
 		bench_drain();
 	}
 
+	sched_setaffinity(0, sizeof(all), &all);
 	set = new_set();
 	other = new_set();
 	fill(set, 1000);

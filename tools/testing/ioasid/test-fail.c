@@ -292,6 +292,62 @@ static void race_attach_spid(void)
 	ioasid_set_free(set);
 }
 
+static void (*half_made)(ioasid_t id);
+
+/* The linker sends the call of ioasid-core.c here: --wrap */
+int __real_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
+			  void *private, bool *emit);
+int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
+			  void *private, bool *emit);
+
+int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
+			  void *private, bool *emit)
+{
+	if (half_made)
+		half_made(e->id);
+	return __real_ioasid_set_add(set, e, private, emit);
+}
+
+static bool getter_of_nothing(void *data)
+{
+	return EXPECT(!data);
+}
+
+static void look_it_up(ioasid_t number)
+{
+	half_made = NULL;
+	id = number;
+	EXPECT(ioasid_find(NULL, id, NULL) == ERR_PTR(-ENOENT));
+	EXPECT(ioasid_find(set, id, getter_of_nothing) == ERR_PTR(-ENOENT));
+	EXPECT(ioasid_find_set(id) == ERR_PTR(-ENOENT));
+	EXPECT_EQ(ioasid_get(NULL, id), -EINVAL);
+	EXPECT_EQ(ioasid_attach_spid(id, 1), -ENOENT);
+	EXPECT_EQ(ioasid_detach_spid(id), -ENOENT);
+	EXPECT_EQ(ioasid_attach_data(id, &mm), -ENOENT);
+	EXPECT_EQ(ioasid_detach_data(id), -ENOENT);
+}
+
+static void look_it_up_last(ioasid_t number)
+{
+	look_it_up(number);
+	ioasid_set_free(set);
+}
+
+/* An id that has its number already, of a set that is about to go or not */
+static void race_alloc_with_lookup(void)
+{
+	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
+	half_made = look_it_up;
+	EXPECT_EQ(ioasid_alloc(set, 0, IOASID_MAX, &set), 2);
+	EXPECT_EQ(id, 2);
+	EXPECT(ioasid_find(set, id, NULL) == &set);
+	EXPECT(ioasid_free(set, id));
+
+	half_made = look_it_up_last;
+	EXPECT_EQ(ioasid_alloc(set, 0, IOASID_MAX, &set), INVALID_IOASID);
+	EXPECT(ioasid_find(NULL, id, NULL) == ERR_PTR(-ENOENT));
+}
+
 static struct ioasid_allocator_ops race_ops = {
 	.alloc = custom_alloc,
 	.free = custom_free,
@@ -389,5 +445,6 @@ const struct test fail_tests[] = {
 	TEST(race_alloc_with_set_free),
 	TEST(race_attach_spid),
 	TEST(race_alloc_with_allocator),
+	TEST(race_alloc_with_lookup),
 	{ }
 };
