@@ -249,19 +249,22 @@ static noinline void finds(set_t set, unsigned int live)
 	unsigned int *miss;
 	unsigned int i;
 
-	MEASURE_TURNS("find", live,
-		sum += (unsigned long)ioasid_find(set, order[k % live], NULL));
+	MEASURE_TURNS("find", live, {
+		sum += (unsigned long)ioasid_find(set, order[k % live], NULL);
+	});
 	/* What was found says what to find next. */
-	MEASURE_TURNS("find_dependent", live,
-		id = (unsigned long)ioasid_find(set, id, NULL));
+	MEASURE_TURNS("find_dependent", live, {
+		id = (unsigned long)ioasid_find(set, id, NULL);
+	});
 
 	if (limit > live + 64)
 		limit = live + 64;
 	miss = malloc(OPS * sizeof(*miss));
 	for (i = 0; i < OPS; i++)
 		miss[i] = FIRST_ID + live + random_below(limit);
-	MEASURE_TURNS("find_miss", live,
-		sum += (unsigned long)ioasid_find(set, miss[k], NULL));
+	MEASURE_TURNS("find_miss", live, {
+		sum += (unsigned long)ioasid_find(set, miss[k], NULL);
+	});
 	free(miss);
 	sink = sum + id;
 }
@@ -295,12 +298,15 @@ static noinline void spids(set_t set, unsigned int live)
 			abort();
 	report("spid_fill", live, (now() - from) / live);
 	for (i = 0; i < TURNS; i++) {
-		MEASURE_AGAIN("find_beside_spid", live,
+		MEASURE_AGAIN("find_beside_spid", live, {
 			sum += (unsigned long)ioasid_find(set, order[k % live],
-							  NULL));
-		MEASURE_AGAIN("spid_find", live,
-			sum += ioasid_find_by_spid(set, order[k % live] - FIRST_ID + 1,
-						   false));
+							  NULL);
+		});
+		MEASURE_AGAIN("spid_find", live, {
+			unsigned int spid = order[k % live] - FIRST_ID + 1;
+
+			sum += ioasid_find_by_spid(set, spid, false);
+		});
 	}
 	MEASURE("spid_find_get", live, {
 		unsigned int id;
