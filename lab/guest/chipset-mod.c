@@ -2,7 +2,8 @@
 /*
  * Does what firmware does, and the emulator's does not, on the way back from a suspend to RAM: gives the Q35 chipset
  * the addresses of the extended configuration space and of the power management again, which the clock is part of.
- * Before devices are resumed, as their PASID, ATS and PRI capabilities are in that space.
+ * Before devices are resumed, as their PASID, ATS and PRI capabilities are in that space, and before timekeeping is,
+ * which begins from what it reads of the clock.
  *
  * And it stops the other processors. The firmware starts them, does not wait for them, and keeps the lock that they ask
  * for: whoever comes late tries for ever to set a bit in what is read-only by then. The emulator stops all processors
@@ -31,12 +32,18 @@ static struct pci_bus *chipset_bus;
 
 static void chipset_resume(void)
 {
-	unsigned int cpu;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(chipset_regs); i++)
 		pci_bus_write_config_dword(chipset_bus, chipset_regs[i].devfn, chipset_regs[i].reg,
 					   chipset_regs[i].value);
+}
+
+/* The local APIC has to be up */
+static void processors_resume(void)
+{
+	unsigned int cpu;
+
 	for_each_present_cpu(cpu)
 		if (!cpu_online(cpu))
 			apic_icr_write(APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT,
@@ -45,6 +52,10 @@ static void chipset_resume(void)
 
 static struct syscore_ops chipset_ops = {
 	.resume = chipset_resume,
+};
+
+static struct syscore_ops processors_ops = {
+	.resume = processors_resume,
 };
 
 static int __init chipset_init(void)
@@ -58,12 +69,16 @@ static int __init chipset_init(void)
 		pci_bus_read_config_dword(chipset_bus, chipset_regs[i].devfn, chipset_regs[i].reg,
 					  &chipset_regs[i].value);
 	register_syscore_ops(&chipset_ops);
+	/* The last of a ring is before its head: now it is the first */
+	list_move(&chipset_ops.node, chipset_ops.node.next);
+	register_syscore_ops(&processors_ops);
 	return 0;
 }
 module_init(chipset_init);
 
 static void __exit chipset_exit(void)
 {
+	unregister_syscore_ops(&processors_ops);
 	unregister_syscore_ops(&chipset_ops);
 }
 module_exit(chipset_exit);
