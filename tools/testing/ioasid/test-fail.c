@@ -308,6 +308,16 @@ int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
 	return __real_ioasid_set_add(set, e, private, emit);
 }
 
+void __real_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
+void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
+
+/* The id left the set, so RCU is all that keeps it. */
+void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id)
+{
+	EXPECT(rcu_read_ongoing());
+	__real_ioasid_set_tell_gone(set, id);
+}
+
 static bool getter_of_nothing(void *data)
 {
 	return EXPECT(!data);
