@@ -91,8 +91,6 @@ def cell(rounds: list[list[float]] | None) -> str:
 
 def ratio(mine: list[list[float]], theirs: list[list[float]]) -> float:
     """How much we take of what they take, side by side."""
-    if len(mine[0]) != len(theirs[0]):
-        return median(least(mine)) / median(least(theirs))
     return median(m / t for our, their in zip(mine, theirs) for m, t in zip(our, their))
 
 
