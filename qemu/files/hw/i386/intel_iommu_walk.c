@@ -345,6 +345,7 @@ static VTDFaultReason vtd_walk_first_stage(VTDWalk *w, bool nested)
              * instead of finding the translation in a TLB.
              */
             if (!((pte | flags) & VTD_FL_D)) {
+                w->clean = w->access & IOMMU_WO;
                 w->access &= ~IOMMU_WO;
             }
             return 0;
