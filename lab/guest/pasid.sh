@@ -273,8 +273,9 @@ says ok drop kept
 unmapped 0.2
 
 echo "# disabled"
-says ok disable $a iova
 says "ok dma *" map $a late 4096
+says ok copy $a 0 late
+says ok disable $a iova
 calm_down
 says "No such device or address" copy $a 0 late
 [ "$tlb" ] || check "the fault names PASID $pasid" fault_names "$pasid"
