@@ -29,6 +29,7 @@ from pathlib import Path
 import ktap
 import modules
 import run as runner
+import steps
 from machine import BUILD, ROOT
 from report import Result
 
@@ -72,13 +73,12 @@ class GuestTest:
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
         if self.prepare:
-            subprocess.run([ROOT / self.prepare], check=True, stdout=subprocess.DEVNULL)
+            steps.script(ROOT / self.prepare)
         program, args, files = self.program, self.args, list(self.files)
         for module in self.modules:
             files.append(str(modules.build(ROOT / module, kernel, runner.kernel_directory(kernel))))
         for tool in self.tools:
-            built = subprocess.run([ROOT / "scripts/build-tool", tool], check=True, capture_output=True, text=True)
-            files.append(built.stdout.strip())
+            files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
             program, args = self.program or "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
@@ -113,16 +113,13 @@ def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
     # The kernel says which source it was built from
     source = (objects / "source").resolve()
     installed = BUILD / f"selftests/{name}"
-    log = BUILD / f"log/selftests-{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        subprocess.run(["make", "-C", objects, "headers"], check=True, stdout=out, stderr=out)
-        make = ["make", "-s", "-C", source / f"tools/testing/selftests/{name}",
-                f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
-        environment = {**os.environ, "LDFLAGS": "-static"}
-        (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)
-        subprocess.run([*make, "install", f"INSTALL_PATH={installed}"], check=True, stdout=out, stderr=out,
-                       env=environment)
-        listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
-                                 text=True, env=environment).stdout
+    make: list[str | Path] = ["make", "-s", "-C", source / f"tools/testing/selftests/{name}",
+                              f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
+    environment = {**os.environ, "LDFLAGS": "-static"}
+    (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)
+    steps.logged(f"building the selftests of {name}", BUILD / f"log/selftests-{name}.log",
+                 ["make", "-C", objects, "headers"], [*make, "install", f"INSTALL_PATH={installed}"],
+                 environment=environment)
+    listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
+                             text=True, env=environment).stdout
     return installed, [line.partition(":")[2] for line in listing.split() if ":" in line]
