@@ -11,10 +11,11 @@
     prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all; a program beside it
                                           # runs them, with the arguments of lab/guest/selftests.sh
-    timeout  = 60                         # seconds the program may take
+    timeout  = 60                         # seconds the program may take on a machine with nothing else to do; it is taken
+                                          # for hung after PATIENCE times that
     keep_going = false                    # true: a WARN does not end the run at once
     kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
-    margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel)
+    margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel, with patience)
     needs    = "tools/testing/..."        # skip while the series does not have this path
 """
 
@@ -34,6 +35,8 @@ from machine import BUILD, ROOT
 from report import Result
 
 SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
+# A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
+PATIENCE = 5
 
 
 @dataclass
@@ -85,8 +88,8 @@ class GuestTest:
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1),
-                         self.margin or runner.MARGIN[kernel], False,
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1) * PATIENCE,
+                         self.margin or runner.MARGIN[kernel] * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         verdict, results = runner.run(job, copied, quiet=True, until_red=until_red)
         return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),

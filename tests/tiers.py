@@ -74,7 +74,7 @@ def kunit() -> Iterator[Result]:
     steps.script(ROOT / "scripts/prepare")
     command = ["/usr/bin/python3", LINUX / "tools/testing/kunit/kunit.py", "run", "--raw_output=all",
                f"--build_dir={BUILD / 'kunit'}", f"--kunitconfig={ROOT / 'lab/configs/kunit.kunitconfig'}",
-               f"--jobs={os.cpu_count()}", "--timeout=300", f"--make_options=CC={compiler()}"]
+               f"--jobs={os.cpu_count()}", "--timeout=1500", f"--make_options=CC={compiler()}"]
     environment = {**os.environ, "KBUILD_BUILD_TIMESTAMP": "Mon Jan 1 00:00:00 UTC 2024",
                    "CCACHE_BASEDIR": str(BUILD)}
     status, output = logged("kunit", command, cwd=LINUX, env=environment)

@@ -30,6 +30,9 @@ enum { SUCCESS = 0, INVALID = 1, NO_ANSWER = -1 };
 /* Of the kernel's enum fault_flag */
 enum { FLAG_WRITE = 1 << 0, FLAG_USER = 1 << 6, FLAG_REMOTE = 1 << 7 };
 
+/* For an answer that must come */
+#define WAIT_MS 120000
+
 static int requester;
 
 static int load(const char *path)
@@ -43,6 +46,8 @@ static int page_request(uint64_t addr, unsigned int flags)
 {
 	struct requester_page page = { .addr = addr, .flags = flags, .last = 1 };
 
+	/* It has none when it asks for nothing: a stop marker */
+	page.wait_ms = flags & ~REQUESTER_PRIV ? WAIT_MS : 1000;
 	return ioctl(requester, REQUESTER_PAGE, &page) ? -2 : page.response;
 }
 
@@ -113,6 +118,7 @@ static void test_group(void)
 	for (int i = 0; i < 4; i++) {
 		page.addr = (uintptr_t)memory + i * PAGE;
 		page.last = i == 3;
+		page.wait_ms = page.last ? WAIT_MS : 200;
 		ok &= !ioctl(requester, REQUESTER_PAGE, &page) && page.response == (page.last ? SUCCESS : NO_ANSWER);
 	}
 	for (int i = 0; i < 4; i++)
@@ -124,7 +130,8 @@ static void test_group(void)
 static void test_refused(void)
 {
 	uint8_t *memory = map(2 * PAGE), *constant = map(PAGE);
-	struct requester_page page = { .addr = (uintptr_t)memory, .flags = REQUESTER_READ, .last = 1, .no_pasid = 1 };
+	struct requester_page page = { .addr = (uintptr_t)memory, .flags = REQUESTER_READ, .last = 1, .no_pasid = 1,
+				       .wait_ms = WAIT_MS };
 	int ok = 1;
 
 	ok &= request(memory, REQUESTER_PRIV | REQUESTER_READ) == INVALID;
@@ -207,7 +214,7 @@ static void test_overflow(void)
 		before = ioctl(requester, REQUESTER_RESPONSES);
 		ok &= !ioctl(requester, REQUESTER_FLOOD, &flood) && flood.refused >= FLOOD - ENTRIES;
 		ok &= waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
-		for (int tries = 0; tries < 100; tries++) {
+		for (int tries = 0; tries < 1200; tries++) {
 			after = ioctl(requester, REQUESTER_RESPONSES);
 			if (after - before == (int)(flood.count - flood.refused))
 				break;

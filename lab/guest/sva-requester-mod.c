@@ -62,7 +62,8 @@ static int svr_page(struct requester_page *page)
 	page->response = -1;
 	if (readq(svr_regs + REG_RESULT) & RESULT_ANSWERED)
 		page->response = readq(svr_regs + REG_RESULT) & ~RESULT_ANSWERED;
-	else if (!readq_poll_timeout(svr_regs + REG_RESP_COUNT, now, now != before, 100, USEC_PER_SEC))
+	else if (!readq_poll_timeout(svr_regs + REG_RESP_COUNT, now, now != before, 100,
+				     (u64)page->wait_ms * USEC_PER_MSEC))
 		page->response = readq(svr_regs + REG_RESP_CODE);
 	mutex_unlock(&svr_regs_lock);
 	return 0;

@@ -18,7 +18,8 @@ struct requester_page {
 	__u32 group;
 	__u32 last;		/* of its group: it is answered */
 	__u32 no_pasid;
-	__s32 response;		/* out: the code, -1 for none within a second */
+	__u32 wait_ms;		/* for a response */
+	__s32 response;		/* out: the code, -1 for none within that time */
 };
 
 struct requester_flood {
