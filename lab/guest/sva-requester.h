@@ -39,6 +39,8 @@ struct requester_flood {
 #define REQUESTER_FLOOD		_IOWR('r', 4, struct requester_flood)
 /* The number of responses */
 #define REQUESTER_RESPONSES	_IO('r', 5)
+/* The number of floods that were sent; each is held from then on */
+#define REQUESTER_FLOODS	_IO('r', 7)
 /* Reads eight bytes at that address, by way of the device TLB; 0 when it could */
 #define REQUESTER_READ_DATA	_IOW('r', 6, __u64)
 
