@@ -26,18 +26,20 @@
 
 enum count {
 	OPENED, REFUSED, BUSY, COPIED, FAULTED, FORKED, EXECUTED, ENDED, DIED, KILLED, THREADS, GIVEN_BACK, MAPPED_ANEW, PROTECTED,
-	COLLAPSED, SPLIT, COUNTS
+	COLLAPSED, SPLIT, UNMAPPED, COUNTS
 };
 
 static const char *const count_names[COUNTS] = {
 	"queues opened", "refused by the cgroup", "dedicated queue busy", "copies", "copies that ended with a fault", "forks",
 	"programs executed", "ended", "died by themselves", "killed", "threads", "given back under the device", "mapped anew",
 	"made read-only", "huge pages made", "huge pages split",
+	"page tables freed under the device",
 };
 
 /* Each soak has to see these, however slow the machine is */
 static const enum count must_happen[] = {
 	OPENED, REFUSED, COPIED, FAULTED, KILLED, THREADS, GIVEN_BACK, MAPPED_ANEW, PROTECTED, COLLAPSED, SPLIT,
+	UNMAPPED,
 };
 
 static struct shared {
@@ -178,6 +180,25 @@ static void give_back(struct member *m, unsigned int first, unsigned int pages)
 	memset(m->holds + first, 0, pages * sizeof(m->holds[0]));
 }
 
+/*
+ * What the device reads goes while it does, and with it the page table, as nothing else is in its two megabytes. What
+ * becomes of those copies is open. Those that are made after that are not.
+ */
+static void unmap_source(struct member *m, const unsigned int *pages, uint32_t when)
+{
+	munmap(m->source, SLOTS * PAGE);
+	map_at(m->source, SLOTS * PAGE, PROT_READ | PROT_WRITE);
+	count(UNMAPPED);
+	for (unsigned int i = 0; i < SLOTS; i++) {
+		int status = wait_for(&m->records[i]) & DSA_COMP_STATUS_MASK;
+
+		if (status != DSA_COMP_SUCCESS && status != DSA_COMP_PAGE_FAULT_IR)
+			wrong("a copy from what was unmapped", m->who, status);
+	}
+	for (unsigned int i = 0; i < SLOTS; i++)
+		give(m, i, pages[i], 1, when + i);
+}
+
 static void *crew_member(void *arg)
 {
 	struct member *m = arg;
@@ -203,7 +224,7 @@ static void *crew_member(void *arg)
 			pages[i] = part + 16 * i + rnd(16);
 			give(m, i, pages[i], 1, when + i);
 		}
-		switch (rnd(4)) {
+		switch (rnd(6)) {
 		case 0:
 			give_back(m, other + rnd(32), 1 + rnd(32));
 			break;
@@ -213,6 +234,10 @@ static void *crew_member(void *arg)
 			mprotect(m->region + other * PAGE, 64 * PAGE, PROT_READ | PROT_WRITE);
 			break;
 		case 2:
+		case 3:
+			unmap_source(m, pages, when);
+			break;
+		case 4:
 			if (!madvise(m->region, HUGE, MADV_COLLAPSE)) {
 				m->huge = 1;
 				count(COLLAPSED);
@@ -311,7 +336,8 @@ static void live(unsigned int who, char *program, unsigned long seed)
 
 		if (!is_open[which])
 			open_one(&queues[which], &is_open[which]);
-		if (is_open[which] && rnd(6) == 0)
+		/* What it does at its end takes the descriptors of work() */
+		if (is_open[which] && slots[0].completion_addr && rnd(6) == 0)
 			work_together(&queues[which], who);
 		else if (is_open[which])
 			work(&queues[which], who, round * SLOTS);
