@@ -18,6 +18,7 @@
 #   make lint                 sparse, W=1, kernel-doc, coccicheck, shellcheck: new findings only
 #   make bench                the core beside 6.1's and the IDA, native and in guest instructions
 #   make test-kcsan           the tests of a kernel that watches for data races
+#   make test-fresh           README's two commands in a minimal Debian 12 made for it (as root, more than an hour)
 #   make soak MINUTES=30      everything at once in a guest; nothing may leak [WHAT=sva] [KERNEL=series|debug|kcsan]
 #   make mutate               break the series line by line: the tests must notice [ONLY=regex]
 #
@@ -107,6 +108,10 @@ test-qtest-asan:
 test-kcsan test-deb: deps-test
 	@tests/run.py $(@:test-%=%)
 
+# Nothing of this machine but its kernel and its mirror
+test-fresh:
+	@scripts/fresh
+
 bench: deps-test qemu
 	@scripts/bench
 
@@ -138,7 +143,7 @@ again:
 	@lab/run.py --again $(RUN)
 
 clean:
-	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user mutate bench deb full qemu-build qemu-asan series results log)
+	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user mutate bench deb full fresh declared qemu-build qemu-asan series results log)
 
 # Work in the source trees that was not exported is not thrown away.
 distclean:
@@ -147,4 +152,4 @@ distclean:
 	rm -rf $(or $(BUILD),build)
 
 .PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest shell test $(TIERS:%=test-%) loop
-.PHONY: test-kcsan test-deb bench soak mutate deb series check-series lint again clean distclean
+.PHONY: test-kcsan test-deb test-fresh bench soak mutate deb series check-series lint again clean distclean

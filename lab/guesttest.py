@@ -11,10 +11,11 @@
     prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all; a program beside it
                                           # runs them, with the arguments of lab/guest/selftests.sh
-    timeout  = 60                         # seconds the program may take
+    timeout  = 60                         # seconds the program may take on a machine with nothing else to do; it is taken
+                                          # for hung after PATIENCE times that
     keep_going = false                    # true: a WARN does not end the run at once
     kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
-    margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel)
+    margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel, with patience)
     needs    = "tools/testing/..."        # skip while the series does not have this path
 """
 
@@ -29,10 +30,13 @@ from pathlib import Path
 import ktap
 import modules
 import run as runner
+import steps
 from machine import BUILD, ROOT
 from report import Result
 
 SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
+# A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
+PATIENCE = 5
 
 
 @dataclass
@@ -72,21 +76,20 @@ class GuestTest:
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
         if self.prepare:
-            subprocess.run([ROOT / self.prepare], check=True, stdout=subprocess.DEVNULL)
+            steps.script(ROOT / self.prepare)
         program, args, files = self.program, self.args, list(self.files)
         for module in self.modules:
             files.append(str(modules.build(ROOT / module, kernel, runner.kernel_directory(kernel))))
         for tool in self.tools:
-            built = subprocess.run([ROOT / "scripts/build-tool", tool], check=True, capture_output=True, text=True)
-            files.append(built.stdout.strip())
+            files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
             program, args = self.program or "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1),
-                         self.margin or runner.MARGIN[kernel], False,
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1) * PATIENCE,
+                         self.margin or runner.MARGIN[kernel] * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         verdict, results = runner.run(job, copied, quiet=True, until_red=until_red)
         return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
@@ -113,16 +116,13 @@ def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
     # The kernel says which source it was built from
     source = (objects / "source").resolve()
     installed = BUILD / f"selftests/{name}"
-    log = BUILD / f"log/selftests-{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        subprocess.run(["make", "-C", objects, "headers"], check=True, stdout=out, stderr=out)
-        make = ["make", "-s", "-C", source / f"tools/testing/selftests/{name}",
-                f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
-        environment = {**os.environ, "LDFLAGS": "-static"}
-        (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)
-        subprocess.run([*make, "install", f"INSTALL_PATH={installed}"], check=True, stdout=out, stderr=out,
-                       env=environment)
-        listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
-                                 text=True, env=environment).stdout
+    make: list[str | Path] = ["make", "-s", "-C", source / f"tools/testing/selftests/{name}",
+                              f"OUTPUT={BUILD}/selftests/obj-{name}", f"KHDR_INCLUDES=-isystem {objects}/usr/include"]
+    environment = {**os.environ, "LDFLAGS": "-static"}
+    (BUILD / f"selftests/obj-{name}").mkdir(parents=True, exist_ok=True)
+    steps.logged(f"building the selftests of {name}", BUILD / f"log/selftests-{name}.log",
+                 ["make", "-C", objects, "headers"], [*make, "install", f"INSTALL_PATH={installed}"],
+                 environment=environment)
+    listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
+                             text=True, env=environment).stdout
     return installed, [line.partition(":")[2] for line in listing.split() if ":" in line]

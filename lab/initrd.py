@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
+import steps
+
 BUSYBOX = Path("/bin/busybox")
 
 
@@ -78,8 +80,9 @@ def build_program(source: Path, build: Path) -> Path:
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")
-        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror",
-                        "-o", temporary, source], check=True)
+        steps.logged(f"building {source.name}", build / f"log/guest-{source.stem}.log",
+                     ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror",
+                      "-o", temporary, source])
         temporary.rename(program)
     return program
 

@@ -26,6 +26,7 @@ class Scenario:
     devices: list[str] = field(default_factory=list)
     kernel_args: list[str] = field(default_factory=list)
     console_shows: list[str] = field(default_factory=list)
+    five_levels: bool = False  # of page tables, where the CPU has them
     qemu_args: list[str] = field(default_factory=list)
 
     @classmethod
@@ -68,6 +69,7 @@ def command(scenario: Scenario, kernel: Path, initrd: Path, results: Path, accel
                   "-device", f"virtserialport,nr={number},chardev={name},name=lab.{name}"]
     words += scenario.qemu_args
     # On a loaded host an emulated timer comes late, and the kernel would give up on it: no_timer_check.
-    arguments = ["console=ttyS0", "panic=-1", "no_timer_check", *scenario.kernel_args, *extra_kernel_args]
+    arguments = ["console=ttyS0", "panic=-1", "no_timer_check", *([] if scenario.five_levels else ["no5lvl"]),
+                 *scenario.kernel_args, *extra_kernel_args]
     words += ["-kernel", str(kernel / "bzImage"), "-initrd", initrd.name, "-append", " ".join(arguments)]
     return words

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import steps
 from machine import BUILD, ROOT
 
 
@@ -17,7 +17,6 @@ def build(source: Path, kernel: str, objects: Path) -> Path:
         # Not touched when it is the same: nothing is built again then
         if not (directory / name).exists() or (directory / name).read_text() != text:
             (directory / name).write_text(text)
-    done = subprocess.run(["make", "-s", "-C", objects, f"M={directory}", "modules"], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{source.name} does not build for the kernel {kernel}:\n{done.stderr}")
+    steps.logged(f"building {source.name} for the kernel {kernel}", BUILD / f"log/module-{source.stem}-{kernel}.log",
+                 ["make", "-s", "-C", objects, f"M={directory}", "modules"])
     return directory / f"{source.stem}.ko"

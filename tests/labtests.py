@@ -6,6 +6,9 @@ files whose .gitignore hides every new file, as Debian's does.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -14,8 +17,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import declared
+import steps
 from machine import ROOT
-from report import Result
+from report import AllowedSkips, Result
 
 BASE_FILES = {
     ".gitignore": "*.o\n/*\n",
@@ -219,6 +224,128 @@ TESTS: list[Callable[[Sandbox], None]] = [
     replaced_base, taken_over, series_is_deterministic]
 
 
+# A machine with what a test must not see beside what it may: name, fields, files
+PACKAGES = [
+    ("base", "Essential: yes\nPriority: required\nPre-Depends: awk", ["/bin/ls"]),
+    ("mawk", "Priority: required\nProvides: awk", ["/usr/bin/mawk"]),
+    ("gawk", "Priority: optional\nProvides: awk", ["/usr/bin/gawk"]),
+    ("make", "Priority: optional", ["/usr/bin/make"]),
+    ("git", "Priority: optional", ["/usr/bin/git"]),
+    ("gcc", "Priority: optional\nDepends: compiler-12 (>= 12), libc-dev:any | other-libc", ["/usr/bin/gcc"]),
+    ("compiler-12", "Priority: optional\nRecommends: suggestion", ["/usr/bin/gcc-12", "/usr/lib/gcc/cc1"]),
+    ("libc-dev", "Priority: optional", ["/usr/include/stdio.h", "/usr/lib/pkgconfig/c.pc"]),
+    ("other-libc", "Priority: optional", ["/usr/bin/other", "/usr/include/other.h", "/usr/lib/pkgconfig/other.pc"]),
+    ("suggestion", "Priority: optional", ["/usr/bin/suggestion"]),
+    ("python3", "Priority: optional", ["/usr/bin/python3"]),
+    ("wrapper", "Priority: optional", ["/usr/bin/python3", "/usr/bin/wrapper"]),
+    ("rsync", "Priority: optional", ["/usr/bin/rsync"]),
+]
+# What the group `test` brings on it
+SEEN = {"ls", "mawk", "awk", "make", "git", "gcc", "gcc-12", "python3"}
+
+
+def made_up_machine(root: Path) -> None:
+    admin = root / "var/lib/dpkg"
+    for directory in (admin / "info", admin / "alternatives", root / "usr/bin", root / "usr/local/bin"):
+        directory.mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    (root / "usr/local/bin/local").touch()
+    status = []
+    for name, fields, files in PACKAGES:
+        status.append(f"Package: {name}\nStatus: install ok installed\n{fields}\nDescription: x\n more: of it\n")
+        (admin / f"info/{name}.list").write_text("/.\n/usr\n/usr/bin\n" + "".join(f"{file}\n" for file in files))
+        for file in files:
+            where = f"{file}.real" if (name, file) == ("python3", "/usr/bin/python3") else file
+            (root / where[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (root / where[1:]).touch()
+    (admin / "status").write_text("\n".join([*status, "Package: gone\nStatus: deinstall ok config-files\n"]))
+    (admin / "diversions").write_text("/usr/bin/python3\n/usr/bin/python3.real\nwrapper\n")
+    (admin / "alternatives/awk").write_text("auto\n/usr/bin/awk\nnawk\n/usr/bin/nawk\n\n/usr/bin/gawk\n10\n/usr/bin/gawk\n"
+                                            "/bin/ls\n1\n\n/usr/bin/mawk\n5\n\n\n")
+
+
+def only_what_is_named(directory: Path) -> None:
+    """the tests see programs of named packages, of what those depend on and of essential ones, and no others"""
+    made_up_machine(directory / "machine")
+    folder = declared.folder(["test"], directory / "machine", directory)
+    links = {link.name: str(link.readlink()) for link in (folder / "bin").iterdir()}
+    assert set(links) == SEEN, set(links) ^ SEEN
+    assert links["awk"].endswith("/usr/bin/mawk") and links["python3"].endswith("/usr/bin/python3.real"), links
+    assert [file.name for file in (folder / "pkgconfig").iterdir()] == ["c.pc"]
+    assert (folder / "headers").read_text() == "/usr/include/stdio.h\n"
+
+
+def remade_when_packages_change(directory: Path) -> None:
+    """what the tests see is made again when a package was installed, and only then"""
+    made_up_machine(directory / "machine")
+    first = declared.folder(["test"], directory / "machine", directory).stat().st_ino
+    assert declared.folder(["test"], directory / "machine", directory).stat().st_ino == first
+    status = directory / "machine/var/lib/dpkg/status"
+    status.write_text(f"{status.read_text()}\nPackage: liburcu-dev\nStatus: install ok installed\nDepends: rsync\n")
+    folder = declared.folder(["test"], directory / "machine", directory)
+    assert (folder / "bin/rsync").is_symlink()
+
+
+def tests_run() -> object:
+    """tests/run.py as a module: lab/run.py has the name"""
+    spec = importlib.util.spec_from_file_location("tests_run", ROOT / "tests/run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_made_up_tier(function: Callable[[], Iterator[Result]]) -> Result:
+    """The one result of a tier that is this function."""
+    module = tests_run()
+    module.tiers.TIERS["made-up"] = (function, ("test",), "made up")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            [result] = module.run_tier("made-up", AllowedSkips(Path(os.devnull))).results
+    finally:
+        del module.tiers.TIERS["made-up"]
+    return result
+
+
+def tiers_see_only_that(directory: Path) -> None:
+    """a tier runs with that PATH, of its own groups, and the next one is not bound by it"""
+    before = dict(os.environ)
+
+    def tier() -> Iterator[Result]:
+        seen = [name for name in ("gcc", "sparse", "qemu-system-x86_64") if shutil.which(name)]
+        yield Result(" ".join(seen), "pass", os.environ["PATH"])
+
+    result = run_made_up_tier(tier)
+    assert result.name == "gcc" and "/usr/local" not in result.detail, result
+    assert dict(os.environ) == before
+
+
+def failed_steps_say_why(directory: Path) -> None:
+    """when a step of a build fails, the tier's line names it, its exit status, its log and the last lines of that"""
+    log = directory / "step.log"
+
+    def by_log() -> Iterator[Result]:
+        steps.logged("building it", log, ["true"], ["sh", "-c", "seq 100; echo tool: not found; exit 2"])
+        yield Result("not reached", "pass")
+
+    def by_script() -> Iterator[Result]:
+        steps.script(ROOT / "scripts/build-tool", "no/such")
+        yield Result("not reached", "pass")
+
+    result = run_made_up_tier(by_log)
+    assert result.name == "building it" and result.word == "fail", result
+    assert "exited 2" in result.detail and os.path.relpath(log) in result.detail, result
+    assert result.detail.endswith("100\n      tool: not found") and len(result.detail.splitlines()) < 20, result
+    with contextlib.redirect_stderr(io.StringIO()):
+        result = run_made_up_tier(by_script)
+    assert result.name == "scripts/build-tool no/such" and result.word == "fail", result
+    assert "error: tools/no/such does not build" in result.detail, result
+
+
+PLAIN: list[Callable[[Path], None]] = [
+    only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why]
+
+
 REAL = [
     ("the series is stored as export would write it", ["scripts/export", "--check"]),
     ("git am takes the series on a fresh tree, and makes the same tree", ["scripts/check-series", "--no-checkpatch"]),
@@ -236,13 +363,13 @@ def real() -> Iterator[Result]:
 
 
 def run() -> Iterator[Result]:
-    for test in TESTS:
+    for start, test in [*((Sandbox, test) for test in TESTS), *((Path, test) for test in PLAIN)]:
         with tempfile.TemporaryDirectory() as directory:
             name = (test.__doc__ or test.__name__).strip()
             try:
-                test(Sandbox(Path(directory)))
+                test(start(Path(directory)))
                 yield Result(name, "pass")
-            except (AssertionError, OSError, subprocess.CalledProcessError) as failed:
+            except (AssertionError, OSError, KeyError, steps.StepFailed, subprocess.CalledProcessError) as failed:
                 traceback.print_exc()
                 yield Result(name, "fail", str(failed))
     yield from real()

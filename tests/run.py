@@ -8,6 +8,7 @@ docs/TESTING.md for the words.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -16,27 +17,51 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
+import declared  # noqa: E402
+import steps  # noqa: E402
 import tiers  # noqa: E402
 from report import AllowedSkips, Result, Tier, show, show_result, summary  # noqa: E402
 
 
 def run_tier(name: str, skips: AllowedSkips) -> Tier:
-    function, about = tiers.TIERS[name]
+    function, groups, about = tiers.TIERS[name]
     show(f"\n== {name}: {about}")
     tier = Tier(name)
     start = time.monotonic()
+    outside = dict(os.environ)
     try:
+        if os.environ.get("QEMU") and function is not tiers.qtest:
+            groups = tuple(group for group in groups if group != "qemu")
+        steps.script(ROOT / "scripts/deps", *groups)
+        declared.enter(groups)
         for result in function():
             tier.results.append(skips.judge(name, result))
             show_result(tier.results[-1])
-    except subprocess.CalledProcessError as failed:
-        tier.results.append(Result(f"{failed.cmd[0]}", "fail", f"exited {failed.returncode}"))
+    except steps.StepFailed as failed:
+        tier.results.append(Result(failed.what, "fail", failed.detail))
         show_result(tier.results[-1])
-    except Exception as error:  # a broken tier must not hide the others
+    except subprocess.CalledProcessError as failed:
+        said = "".join(text for text in (failed.stdout, failed.stderr) if isinstance(text, str))
+        failed_step = steps.StepFailed(" ".join(map(str, failed.cmd)), failed.returncode, said)
+        tier.results.append(Result(failed_step.what, "fail", failed_step.detail))
+        show_result(tier.results[-1])
+    except (Exception, SystemExit) as error:  # a broken tier must not hide the others
         traceback.print_exc()
         tier.results.append(Result("the tier itself", "fail", str(error)))
+    finally:
+        os.environ.clear()
+        os.environ.update(outside)
     tier.seconds = time.monotonic() - start
     show(f"  {tier.count('pass')} passed, {len(tier.red)} failed, {tier.count('skip')} skipped in {tier.seconds:.0f} s")
+    return tier
+
+
+def headers() -> Tier:
+    """What was compiled took its headers from packages that scripts/deps names, too."""
+    foreign = declared.foreign_headers(tiers.GROUPS)
+    tier = Tier("headers", [Result("each is of a package that scripts/deps names", "fail" if foreign else "pass",
+                                   "\n      ".join(foreign[:steps.LAST_LINES]))])
+    show_result(tier.results[0])
     return tier
 
 
@@ -50,7 +75,8 @@ def main() -> int:
         parser.error(f"no such tier: {', '.join(sorted(unknown))}")
     started = time.monotonic()
     skips = AllowedSkips(ROOT / "tests/allowed-skips.txt")
-    return summary([run_tier(name, skips) for name in chosen], started)
+    return summary([*(run_tier(name, skips) for name in chosen), headers()], started)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -74,8 +74,9 @@ static inline int submit_by_write(int file, const struct dsa_hw_desc *descriptor
 }
 
 /*
- * The status; 0 when none came in ten seconds. Several that only poll would take the
- * CPUs from the kernel's threads that serve the page requests.
+ * The status; 0 when none came in two minutes, which is a hang: a busy machine can take
+ * seconds. Several that only poll would take the CPUs from the kernel's threads that serve
+ * the page requests.
  */
 static inline int wait_for(const struct dsa_completion_record *record)
 {
@@ -83,7 +84,7 @@ static inline int wait_for(const struct dsa_completion_record *record)
 	unsigned int polls = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += 10;
+	end.tv_sec += 120;
 	while (!*(volatile uint8_t *)&record->status) {
 		if (polls++ < 100)
 			sched_yield();

@@ -275,7 +275,7 @@ int main(void)
 	if (verdict < 0)
 		load_port_drivers();
 	/* The names of the ports come a moment after the driver. */
-	for (int i = 0; i < 500 && (verdict < 0 || output < 0); i++) {
+	for (int i = 0; i < 6000 && (verdict < 0 || output < 0); i++) {
 		nanosleep(&tick, NULL);
 		if (verdict < 0)
 			verdict = open_port("lab.verdict");

@@ -37,7 +37,7 @@ rebind() {
 
 # Three resets while eight threads of dmatest submit
 reset_under_load() {
-	modprobe dmatest timeout=20000 iterations=3000 threads_per_chan=2
+	modprobe dmatest timeout=120000 iterations=3000 threads_per_chan=2
 	dmesg -c >/dev/null
 	for channel in /sys/class/dma/*; do
 		echo "${channel##*/}" >/sys/module/dmatest/parameters/channel || return
@@ -51,7 +51,7 @@ reset_under_load() {
 	tries=0
 	until [ "$(dmesg | grep -c ': summary ')" -ge $((2 * queues)) ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || break
+		[ $tries -lt 6000 ] || break
 		sleep 0.1
 	done
 	dmesg | grep 'summary' | sed 's/.*dmatest: //; s/ [0-9.]* iops.*//'
@@ -70,7 +70,7 @@ taken_away() {
 	echo "${1##*/}" >/sys/module/dmatest/parameters/channel
 	echo 1 >/sys/module/dmatest/parameters/run
 	tries=0
-	until dmesg | grep -q ': summary ' || [ $tries -ge 100 ]; do
+	until dmesg | grep -q ': summary ' || [ $tries -ge 1200 ]; do
 		tries=$((tries + 1))
 		sleep 0.1
 	done

@@ -76,7 +76,7 @@ fault_names() {
 	tries=0
 	until dmesg | grep -q "DMA .* PASID 0x$(printf %x "$1")] Request device"; do
 		tries=$((tries + 1))
-		[ $tries -lt 20 ] || return
+		[ $tries -lt 600 ] || return
 		sleep 0.1
 	done
 	dmesg | grep "PASID 0x$(printf %x "$1")]" | head -n 1

@@ -133,7 +133,7 @@ freed() {
 	says ok copy $b 2 left
 	says ok free $b "$number"
 	tries=0
-	while attached $b "$number" && [ $tries -lt 50 ]; do
+	while attached $b "$number" && [ $tries -lt 1200 ]; do
 		tries=$((tries + 1))
 		sleep 0.1
 	done

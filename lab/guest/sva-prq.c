@@ -8,6 +8,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +32,9 @@ enum { SUCCESS = 0, INVALID = 1, NO_ANSWER = -1 };
 /* Of the kernel's enum fault_flag */
 enum { FLAG_WRITE = 1 << 0, FLAG_USER = 1 << 6, FLAG_REMOTE = 1 << 7 };
 
+/* For an answer that must come */
+#define WAIT_MS 120000
+
 static int requester;
 
 static int load(const char *path)
@@ -43,6 +48,8 @@ static int page_request(uint64_t addr, unsigned int flags)
 {
 	struct requester_page page = { .addr = addr, .flags = flags, .last = 1 };
 
+	/* It has none when it asks for nothing: a stop marker */
+	page.wait_ms = flags & ~REQUESTER_PRIV ? WAIT_MS : 1000;
 	return ioctl(requester, REQUESTER_PAGE, &page) ? -2 : page.response;
 }
 
@@ -113,6 +120,7 @@ static void test_group(void)
 	for (int i = 0; i < 4; i++) {
 		page.addr = (uintptr_t)memory + i * PAGE;
 		page.last = i == 3;
+		page.wait_ms = page.last ? WAIT_MS : 200;
 		ok &= !ioctl(requester, REQUESTER_PAGE, &page) && page.response == (page.last ? SUCCESS : NO_ANSWER);
 	}
 	for (int i = 0; i < 4; i++)
@@ -124,7 +132,8 @@ static void test_group(void)
 static void test_refused(void)
 {
 	uint8_t *memory = map(2 * PAGE), *constant = map(PAGE);
-	struct requester_page page = { .addr = (uintptr_t)memory, .flags = REQUESTER_READ, .last = 1, .no_pasid = 1 };
+	struct requester_page page = { .addr = (uintptr_t)memory, .flags = REQUESTER_READ, .last = 1, .no_pasid = 1,
+				       .wait_ms = WAIT_MS };
 	int ok = 1;
 
 	ok &= request(memory, REQUESTER_PRIV | REQUESTER_READ) == INVALID;
@@ -155,6 +164,62 @@ static void test_refused(void)
 	munmap(memory, 2 * PAGE);
 	check(ok && request(memory, REQUESTER_READ) == INVALID, "rights_of_the_mapping_count");
 	munmap(constant, PAGE);
+}
+
+/*
+ * Memory whose faults a monitor handles: it is not asked for those of a device, which could be kept waiting by it for
+ * as long as it likes, and others with it.
+ */
+static void test_userfaultfd(void)
+{
+	struct uffdio_register range = { .range.len = 4 * PAGE, .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP };
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	uint8_t *memory = map(4 * PAGE), *source = map(PAGE);
+	struct uffdio_copy copy_in = { .len = PAGE };
+	struct uffdio_writeprotect protect = { .range.len = PAGE, .mode = UFFDIO_WRITEPROTECT_MODE_WP };
+	struct pollfd monitor = { .events = POLLIN };
+	int ok;
+
+	range.range.start = (uintptr_t)memory;
+	monitor.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (monitor.fd < 0 || ioctl(monitor.fd, UFFDIO_API, &api) || ioctl(monitor.fd, UFFDIO_REGISTER, &range)) {
+		check(0, "userfaultfd");
+		return;
+	}
+	ok = request(memory, REQUESTER_READ) == INVALID;
+	ok &= request(memory + PAGE, REQUESTER_READ | REQUESTER_WRITE) == INVALID;
+	check(ok && !populated(memory) && !populated(memory + PAGE) && !poll(&monitor, 1, 0),
+	      "what_a_monitor_of_userfaultfd_has_to_fill_is_invalid");
+
+	memset(source, 0x5a, PAGE);
+	copy_in.src = (uintptr_t)source;
+	copy_in.dst = (uintptr_t)memory;
+	ok = !ioctl(monitor.fd, UFFDIO_COPY, &copy_in) && request(memory, REQUESTER_READ | REQUESTER_WRITE) == SUCCESS;
+	protect.range.start = (uintptr_t)memory;
+	ok &= !ioctl(monitor.fd, UFFDIO_WRITEPROTECT, &protect);
+	ok &= request(memory, REQUESTER_READ) == SUCCESS && request(memory, REQUESTER_READ | REQUESTER_WRITE) == INVALID;
+	check(ok && memory[0] == 0x5a && !poll(&monitor, 1, 0), "what_it_has_filled_is_served_unless_it_protects_it");
+	close(monitor.fd);
+	check(request(memory + PAGE, REQUESTER_READ | REQUESTER_WRITE) == SUCCESS, "without_the_monitor_it_is_memory");
+	munmap(memory, 4 * PAGE);
+	munmap(source, PAGE);
+}
+
+/* An address that is wrong by a little must not become the stack's */
+static void test_stack(void)
+{
+	uint8_t *room = map(2048 * PAGE), *stack = room + 2047 * PAGE;
+	int ok;
+
+	munmap(room, 2048 * PAGE);
+	ok = mmap(stack, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0) == stack;
+	ok &= request(stack, REQUESTER_READ | REQUESTER_WRITE) == SUCCESS;
+	ok &= request(stack - 8, REQUESTER_READ | REQUESTER_WRITE) == INVALID && request(stack - PAGE, REQUESTER_READ) == INVALID;
+	check(ok, "a_stack_does_not_grow_by_a_device");
+	/* It does so by its process */
+	*(volatile uint8_t *)(stack - 8) = 1;
+	check(request(stack - 8, REQUESTER_READ | REQUESTER_WRITE) == SUCCESS, "what_it_has_grown_to_is_served");
+	munmap(stack - PAGE, 2 * PAGE);
 }
 
 #define COPY_TRIES 20
@@ -207,7 +272,7 @@ static void test_overflow(void)
 		before = ioctl(requester, REQUESTER_RESPONSES);
 		ok &= !ioctl(requester, REQUESTER_FLOOD, &flood) && flood.refused >= FLOOD - ENTRIES;
 		ok &= waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
-		for (int tries = 0; tries < 100; tries++) {
+		for (int tries = 0; tries < 1200; tries++) {
 			after = ioctl(requester, REQUESTER_RESPONSES);
 			if (after - before == (int)(flood.count - flood.refused))
 				break;
@@ -236,12 +301,13 @@ static void *send_and_hold(void *memory)
 static void test_drain(void)
 {
 	uint8_t *memory = map(PENDING * PAGE);
-	int before = ioctl(requester, REQUESTER_RESPONSES), after, ok;
+	int before = ioctl(requester, REQUESTER_RESPONSES), floods = ioctl(requester, REQUESTER_FLOODS), after, ok;
 	pthread_t thread;
 	void *result;
 
 	ok = !pthread_create(&thread, NULL, send_and_hold, memory);
-	usleep(100000);
+	while (ok && ioctl(requester, REQUESTER_FLOODS) == floods)
+		usleep(1000);
 	after = ioctl(requester, REQUESTER_UNBIND);
 	printf("# %d of %d requests were answered when unbind was done\n", after - before, PENDING);
 	ok &= !pthread_join(thread, &result) && !result && after - before == PENDING;
@@ -294,6 +360,8 @@ int main(int argc, char **argv)
 		test_served();
 		test_group();
 		test_refused();
+		test_userfaultfd();
+		test_stack();
 		test_overflow();
 		test_drain();
 	}

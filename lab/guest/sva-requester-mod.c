@@ -41,6 +41,7 @@ static void __iomem *svr_regs;
 static struct iommu_sva *svr_sva;
 static u32 svr_pasid;
 static struct dentry *svr_file;
+static atomic_t svr_floods = ATOMIC_INIT(0);
 
 static void svr_request(u64 addr, u32 pasid, u32 flags, u32 group, u32 last)
 {
@@ -62,7 +63,8 @@ static int svr_page(struct requester_page *page)
 	page->response = -1;
 	if (readq(svr_regs + REG_RESULT) & RESULT_ANSWERED)
 		page->response = readq(svr_regs + REG_RESULT) & ~RESULT_ANSWERED;
-	else if (!readq_poll_timeout(svr_regs + REG_RESP_COUNT, now, now != before, 100, USEC_PER_SEC))
+	else if (!readq_poll_timeout(svr_regs + REG_RESP_COUNT, now, now != before, 100,
+				     (u64)page->wait_ms * USEC_PER_MSEC))
 		page->response = readq(svr_regs + REG_RESP_CODE);
 	mutex_unlock(&svr_regs_lock);
 	return 0;
@@ -82,6 +84,7 @@ static int svr_flood(struct requester_flood *flood)
 		flood->refused += !!readq(svr_regs + REG_RESULT);
 	}
 	mutex_unlock(&svr_regs_lock);
+	atomic_inc(&svr_floods);
 	msleep(flood->hold_ms);
 	mutex_unlock(&param->lock);
 	return 0;
@@ -153,6 +156,8 @@ static long svr_ioctl(struct file *file, unsigned int command, unsigned long arg
 			return -EFAULT;
 		svr_flood(&flood);
 		return copy_to_user(user, &flood, sizeof(flood)) ? -EFAULT : 0;
+	case REQUESTER_FLOODS:
+		return atomic_read(&svr_floods);
 	case REQUESTER_READ_DATA:
 		return get_user(addr, (u64 __user *)user) ?: svr_read(addr);
 	}

@@ -18,7 +18,8 @@ struct requester_page {
 	__u32 group;
 	__u32 last;		/* of its group: it is answered */
 	__u32 no_pasid;
-	__s32 response;		/* out: the code, -1 for none within a second */
+	__u32 wait_ms;		/* for a response */
+	__s32 response;		/* out: the code, -1 for none within that time */
 };
 
 struct requester_flood {
@@ -38,6 +39,8 @@ struct requester_flood {
 #define REQUESTER_FLOOD		_IOWR('r', 4, struct requester_flood)
 /* The number of responses */
 #define REQUESTER_RESPONSES	_IO('r', 5)
+/* The number of floods that were sent; each is held from then on */
+#define REQUESTER_FLOODS	_IO('r', 7)
 /* Reads eight bytes at that address, by way of the device TLB; 0 when it could */
 #define REQUESTER_READ_DATA	_IOW('r', 6, __u64)
 

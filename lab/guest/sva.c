@@ -279,7 +279,7 @@ static int pasids(void)
 
 static int pasids_become(int wanted)
 {
-	for (int i = 0; i < 50 && pasids() != wanted; i++) {
+	for (int i = 0; i < 1200 && pasids() != wanted; i++) {
 		visit_cpus();
 		usleep(100000);
 	}
