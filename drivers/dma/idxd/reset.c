@@ -33,7 +33,10 @@ void idxd_reset_prepare(struct pci_dev *pdev)
 		mutex_lock_nest_lock(&wq->wq_lock, &pdev->dev.mutex);
 		if (wq->state != IDXD_WQ_ENABLED)
 			continue;
-		if (is_idxd_wq_kernel(wq)) {
+		/* A queue on its way out is not paused: it stays quiet */
+		if (is_idxd_wq_kernel(wq) &&
+		    !percpu_ref_is_dying(&wq->wq_active)) {
+			wq->paused = true;
 			reinit_completion(&wq->wq_resurrect);
 			percpu_ref_kill(&wq->wq_active);
 			wait_for_completion(&wq->wq_dead);
@@ -60,8 +63,10 @@ static int idxd_reset_restore_wq(struct idxd_wq *wq)
 		if (rc < 0)
 			return rc;
 	}
-	reinit_completion(&wq->wq_dead);
-	percpu_ref_reinit(&wq->wq_active);
+	if (wq->paused) {
+		reinit_completion(&wq->wq_dead);
+		percpu_ref_reinit(&wq->wq_active);
+	}
 	return 0;
 }
 
@@ -101,8 +106,9 @@ void idxd_reset_done(struct pci_dev *pdev)
 				wq->state = IDXD_WQ_DISABLED;
 			}
 			/* Lets those who wait go on, or fail */
-			if (is_idxd_wq_kernel(wq))
+			if (wq->paused)
 				complete_all(&wq->wq_resurrect);
+			wq->paused = false;
 		}
 		mutex_unlock(&wq->wq_lock);
 	}

@@ -94,7 +94,7 @@ static __unused_fn int cg_remove(const struct cgroup *cg)
 {
 	int i;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 12000; i++) {
 		if (!rmdir(cg->path))
 			return 0;
 		if (errno != EBUSY)

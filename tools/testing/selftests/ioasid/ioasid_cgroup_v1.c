@@ -20,7 +20,7 @@ TEST(v1_hierarchy)
 	mkdir("/tmp", 01777);
 	mkdir(ROOT, 0755);
 	/* Cgroups that were just removed may still be on their way out. */
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 3000; i++) {
 		ret = mount("misc", ROOT, "cgroup", 0, "misc") ? errno : 0;
 		if (ret != EBUSY)
 			break;

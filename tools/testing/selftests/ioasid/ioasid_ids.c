@@ -27,6 +27,8 @@ FIXTURE_TEARDOWN(ids)
 {
 	close(self->fd);
 	close(self->other);
+	/* Of exhaustion_is_enospc, where it had one */
+	tc("end hog");
 }
 
 TEST_F(ids, info_tells_the_range)
@@ -265,14 +267,31 @@ TEST_F(ids, fdinfo_counts)
 	EXPECT_NE(NULL, strstr(buf, "ioasid-pending:\t0\n"));
 }
 
-/* Take all there are.  Nobody else may allocate meanwhile. */
-TEST_F_TIMEOUT(ids, exhaustion_is_enospc, 600)
+/* All but so many, on a kernel that needs minutes for a million ids */
+#define LEFT_ON_SLOW_KERNEL	20000
+
+/*
+ * Take all there are.  Nobody else may allocate meanwhile.  Where that is too
+ * much work, the quota of a set of the kernel has taken most of them before.
+ */
+TEST_F(ids, exhaustion_is_enospc)
 {
 	struct ioasid_get_info info;
 	uint32_t id, first = 0, last = 0, nr = 0;
 	int ret;
 
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	if (kernel_is_slow() && !access(TC_DIR, F_OK)) {
+		uint32_t quota = info.out_capacity;
+
+		/* Other quotas are taken off what is left, too */
+		do {
+			ASSERT_LT(LEFT_ON_SLOW_KERNEL, quota);
+			quota -= LEFT_ON_SLOW_KERNEL;
+			ret = tc("set hog null %u", quota);
+		} while (ret == ENOSPC);
+		ASSERT_EQ(0, ret);
+	}
 	while (!(ret = cmd_alloc(self->fd, &id))) {
 		ASSERT_LT(last, id);
 		first = first ?: id;

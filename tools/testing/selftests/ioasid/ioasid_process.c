@@ -434,7 +434,7 @@ static int race(int fd, unsigned int seed, uint32_t base)
 	return 0;
 }
 
-TEST_F_TIMEOUT(process, two_processes_race_on_one_file, 120)
+TEST_F(process, two_processes_race_on_one_file)
 {
 	pid_t pid[2];
 	uint32_t id;

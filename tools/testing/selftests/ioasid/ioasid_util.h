@@ -23,8 +23,23 @@
 
 #define __unused_fn	__attribute__((unused))
 
+/*
+ * Of the harness: a limit is for a test that hangs.  How long one takes that
+ * does not is up to the kernel's debugging, the machine, and what else that
+ * machine does.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	1800
+
 #define INVALID_ID	UINT32_MAX
 #define TC_DIR		"/sys/kernel/debug/ioasid-test"
+
+/* Debugging that looks at each lock and each piece of memory */
+static __unused_fn bool kernel_is_slow(void)
+{
+	return !access("/proc/lockdep", F_OK) ||
+	       !access("/sys/kernel/debug/kmemleak", F_OK);
+}
 
 static __unused_fn int dev_open(void)
 {
