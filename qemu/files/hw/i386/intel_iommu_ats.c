@@ -88,12 +88,18 @@ MemTxResult vtd_dma_translated_rw(PCIDevice *dev, hwaddr addr, void *buf,
                             flags & VTD_REQ_WRITE);
 }
 
+static PCIDevice *vtd_find_device(uint16_t source_id)
+{
+    PCIBus *bus = PC_MACHINE(qdev_get_machine())->pcibus;
+
+    return pci_find_device(bus, VTD_SID_TO_BUS(source_id),
+                           VTD_SID_TO_DEVFN(source_id));
+}
+
 /* The device model with this source-id, if it has a device TLB */
 VTDAtsDevice *vtd_ats_device(uint16_t source_id)
 {
-    PCIBus *bus = PC_MACHINE(qdev_get_machine())->pcibus;
-    PCIDevice *dev = pci_find_device(bus, VTD_SID_TO_BUS(source_id),
-                                     VTD_SID_TO_DEVFN(source_id));
+    PCIDevice *dev = vtd_find_device(source_id);
 
     return dev ? (VTDAtsDevice *)object_dynamic_cast(OBJECT(dev),
                                                      TYPE_VTD_ATS_DEVICE) :
@@ -119,15 +125,24 @@ void vtd_dev_iotlb_range(uint64_t field, bool s_bit, uint64_t *addr,
     *addr = field & ~(*size - 1);
 }
 
-void vtd_dev_iotlb_invalidate(uint16_t source_id, uint32_t pasid, bool global,
+/*
+ * Returns whether the invalidation is answered.  One that is absent, or has no
+ * power, does not; a device model without this interface does, it has a
+ * notifier.
+ */
+bool vtd_dev_iotlb_invalidate(uint16_t source_id, uint32_t pasid, bool global,
                               uint64_t addr, uint64_t size)
 {
+    PCIDevice *pdev = vtd_find_device(source_id);
     VTDAtsDevice *dev = vtd_ats_device(source_id);
 
-    if (dev) {
-        VTD_ATS_DEVICE_GET_CLASS(dev)->dev_iotlb_invalidate(dev, pasid, global,
-                                                            addr, size);
+    if (!pdev || !pdev->enabled) {
+        return false;
     }
+    return !dev ||
+           VTD_ATS_DEVICE_GET_CLASS(dev)->dev_iotlb_invalidate(dev, pasid,
+                                                               global, addr,
+                                                               size);
 }
 
 static const TypeInfo vtd_ats_device_info = {

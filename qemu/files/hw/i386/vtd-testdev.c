@@ -36,6 +36,7 @@ struct VTDTestDevState {
     uint64_t regs[VTD_TESTDEV_REGS_SIZE / 8];
     VTDTestDevTLB tlb[TLB_SIZE];
     unsigned tlb_next;
+    bool silent;
 };
 
 OBJECT_DECLARE_SIMPLE_TYPE(VTDTestDevState, VTD_TESTDEV)
@@ -152,6 +153,10 @@ static void vtd_testdev_command(VTDTestDevState *s, uint64_t command)
                               &resp);
         REG(s, RESULT) = ok ? VTD_TESTDEV_OK : VTD_TESTDEV_ANSWERED | resp;
         return;
+    case VTD_TESTDEV_SILENT:
+        s->silent = REG(s, DATA);
+        REG(s, RESULT) = VTD_TESTDEV_OK;
+        return;
     }
     if (ok && !(flags & VTD_REQ_WRITE)) {
         REG(s, DATA) = le64_to_cpu(data);
@@ -186,7 +191,7 @@ static const MemoryRegionOps vtd_testdev_ops = {
     .valid = { .min_access_size = 8, .max_access_size = 8 },
 };
 
-static void vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
+static bool vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
                                              bool global, uint64_t addr,
                                              uint64_t size)
 {
@@ -197,6 +202,9 @@ static void vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
     REG(s, INV_GLOBAL) = global;
     REG(s, INV_ADDR) = addr;
     REG(s, INV_SIZE) = size;
+    if (s->silent) {
+        return false;
+    }
 
     for (int i = 0; i < TLB_SIZE; i++) {
         VTDTestDevTLB *e = &s->tlb[i];
@@ -209,6 +217,7 @@ static void vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
             e->valid = false;
         }
     }
+    return true;
 }
 
 static void vtd_testdev_page_response(VTDAtsDevice *dev, uint32_t pasid,
@@ -234,6 +243,7 @@ static void vtd_testdev_reset_hold(Object *obj, ResetType type)
     memset(s->regs, 0, sizeof(s->regs));
     memset(s->tlb, 0, sizeof(s->tlb));
     s->tlb_next = 0;
+    s->silent = false;
 }
 
 /* For software to find and enable.  Requests do not depend on any of it. */

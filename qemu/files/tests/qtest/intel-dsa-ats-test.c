@@ -373,6 +373,46 @@ static void test_dropped(void)
     dsa_stop(t);
 }
 
+/*
+ * A device that does not answer invalidations, because it was told to or is in
+ * a function level reset, and goes on with what it has
+ */
+static void test_silent(void)
+{
+    DSATest *t = start_with("-device intel-iommu,x-scalable-mode=on,x-flts=on,"
+                            "x-slts=on,x-pasid-mode=on,x-pss=19,"
+                            "device-iotlb=on,x-inv-timeout=on "
+                            DSA_DEV ",x-test=on,x-flr-ms=1000");
+    uint64_t ctrl = dsa_ext_cap(t, PCI_EXT_CAP_ID_VNDR) + INTEL_DSA_TEST_CTRL;
+    uint64_t root = space(t, PGTT_FL, DSA_MEM_DST);
+
+    qtest_clock_step(t->qts, 1000 * 1000 * 1000);
+    vtd_set_pasid(t, PASID, PGTT_FL, DID, root);
+    dsa_enable(t, &dwq, NULL);
+    move_and_check(t, 0, DSA_MEM_DST, 1);
+    vtd_map(t, PGTT_FL, root, IOVA_DST, DSA_MEM_AUX, LEN);
+    invalidate_iotlb(t, PGTT_FL);
+
+    qtest_writel(t->qts, ctrl, INTEL_DSA_TEST_SILENT);
+    vtd_queue(t, VTD_INV_DEV_PASID(PASID), VTD_INV_DEV_PASID_ALL);
+    g_assert_true(vtd_timed_out(t));
+    move_and_check(t, 0, DSA_MEM_DST, 2);
+
+    qtest_writel(t->qts, ctrl, 0);
+    vtd_invalidate(t, VTD_INV_DEV_PASID(PASID), VTD_INV_DEV_PASID_ALL);
+    move_and_check(t, 0, DSA_MEM_AUX, 3);
+
+    /* The reset ends what a test asked for, and takes its time */
+    qtest_writel(t->qts, ctrl, INTEL_DSA_TEST_SILENT);
+    dsa_flr(t);
+    g_assert_cmphex(qtest_readl(t->qts, ctrl), ==, 0);
+    vtd_queue(t, VTD_INV_DEV, VTD_INV_DEV_ALL);
+    g_assert_true(vtd_timed_out(t));
+    qtest_clock_step(t->qts, 1000 * 1000 * 1000);
+    vtd_invalidate(t, VTD_INV_DEV, VTD_INV_DEV_ALL);
+    dsa_stop(t);
+}
+
 /* The device TLB has an end: old translations make place for new ones */
 static void test_bounded(void)
 {
@@ -1114,6 +1154,7 @@ int main(int argc, char **argv)
     qtest_add_func("/intel-dsa/ats/stale/no-pasid", test_stale_no_pasid);
     qtest_add_func("/intel-dsa/ats/wq-ats-disable", test_ats_disable);
     qtest_add_func("/intel-dsa/ats/dropped", test_dropped);
+    qtest_add_func("/intel-dsa/ats/silent", test_silent);
     qtest_add_func("/intel-dsa/ats/bounded", test_bounded);
     qtest_add_data_func("/intel-dsa/ats/privilege/untranslated",
                         GINT_TO_POINTER(0), test_privilege);

@@ -455,6 +455,16 @@ bool vtd_stuck(DSATest *t)
     return qtest_readl(t->qts, VTD + VTD_FSTS) & 1 << 4;
 }
 
+/* A device did not answer an invalidation; the queue goes on */
+bool vtd_timed_out(DSATest *t)
+{
+    const uint32_t ite = 1 << 6;
+    uint32_t fsts = qtest_readl(t->qts, VTD + VTD_FSTS);
+
+    qtest_writel(t->qts, VTD + VTD_FSTS, ite);
+    return fsts & ite;
+}
+
 /* Submit one invalidation and see it taken */
 void vtd_invalidate(DSATest *t, uint64_t lo, uint64_t hi)
 {

@@ -128,6 +128,7 @@ void vtd_set_pasid(DSATest *t, uint32_t pasid, DSAPgtt pgtt, unsigned did,
 void vtd_queue(DSATest *t, uint64_t lo, uint64_t hi);
 void vtd_invalidate(DSATest *t, uint64_t lo, uint64_t hi);
 bool vtd_stuck(DSATest *t);
+bool vtd_timed_out(DSATest *t);
 void vtd_page_queue_full(DSATest *t, bool full);
 bool vtd_pop_page_request(DSATest *t, uint64_t *q0, uint64_t *q1);
 bool vtd_page_request(DSATest *t, DSAPageRequest *req);

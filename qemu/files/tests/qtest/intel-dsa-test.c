@@ -462,6 +462,63 @@ static void test_halt_and_flr(void)
     dsa_stop(t);
 }
 
+/* A halt that a test asks for; each reset type ends it in its own way */
+static void test_halt_on_request(void)
+{
+    DSATest *t = dsa_start(DEV ",x-test=on");
+    uint64_t ctrl = dsa_ext_cap(t, PCI_EXT_CAP_ID_VNDR) + INTEL_DSA_TEST_CTRL;
+    static const struct {
+        uint32_t ctrl;
+        unsigned type;
+    } halts[] = {
+        { INTEL_DSA_TEST_HALT, DSA_RESET_TYPE_SOFTWARE },
+        { INTEL_DSA_TEST_HALT | INTEL_DSA_TEST_HALT_FLR, DSA_RESET_TYPE_FLR },
+    };
+
+    g_assert_cmphex(ctrl, !=, INTEL_DSA_TEST_CTRL);
+    for (int i = 0; i < ARRAY_SIZE(halts); i++) {
+        uint32_t sts;
+        uint8_t err;
+
+        msix_start(t);
+        dsa_writel(t, A_GENCTRL, R_GENCTRL_HALT_INT_EN_MASK);
+        dsa_enable(t, &dwq, NULL);
+        g_assert(!msix_fired(t, 0));
+        qtest_writel(t->qts, ctrl, halts[i].ctrl);
+        g_assert(msix_fired(t, 0));
+        g_assert_cmphex(dsa_readl(t, A_INTCAUSE), ==, R_INTCAUSE_HALT_MASK);
+        g_assert_cmphex(dsa_readq(t, A_SWERR0), ==, 0);
+        sts = dsa_readl(t, A_GENSTS);
+        g_assert_cmphex(FIELD_EX32(sts, GENSTS, STATE), ==, DSA_STATE_HALT);
+        g_assert_cmphex(FIELD_EX32(sts, GENSTS, RESET_TYPE), ==,
+                        halts[i].type);
+        g_assert_cmphex(qtest_readl(t->qts, ctrl) & INTEL_DSA_TEST_HALT, ==, 0);
+
+        /* No command works, but the reset if it is of that type */
+        g_assert_cmphex(dsa_cmd(t, DSA_CMD_DRAIN_ALL, 0), ==,
+                        DSA_CMDSTS_HW_ERR);
+        g_assert_cmphex(dsa_cmd(t, DSA_CMD_ENABLE_DEVICE, 0), ==,
+                        DSA_CMDSTS_HW_ERR);
+        err = dsa_cmd(t, DSA_CMD_RESET_DEVICE, 0);
+        if (halts[i].type == DSA_RESET_TYPE_FLR) {
+            g_assert_cmphex(err, ==, DSA_CMDSTS_HW_ERR);
+            g_assert_cmphex(dsa_readl(t, A_GENSTS), ==, sts);
+            dsa_flr(t);
+        } else {
+            g_assert_cmphex(err, ==, DSA_CMDSTS_SUCCESS);
+        }
+        g_assert_cmphex(dsa_readl(t, A_GENSTS), ==, 0);
+        dsa_enable(t, &dwq, NULL);
+        g_assert_cmphex(dsa_cmd(t, DSA_CMD_RESET_DEVICE, 0), ==, 0);
+    }
+    dsa_stop(t);
+
+    /* Only for tests */
+    t = dsa_start(DEV);
+    g_assert_cmphex(dsa_ext_cap(t, PCI_EXT_CAP_ID_VNDR), ==, 0);
+    dsa_stop(t);
+}
+
 static void test_memmove(void)
 {
     DSATest *t = dsa_start(DEV);
@@ -1076,6 +1133,7 @@ int main(int argc, char **argv)
     qtest_add_func("/intel-dsa/user-interrupt", test_user_interrupt);
     qtest_add_func("/intel-dsa/swerr", test_swerr);
     qtest_add_func("/intel-dsa/halt-flr", test_halt_and_flr);
+    qtest_add_func("/intel-dsa/halt-on-request", test_halt_on_request);
     qtest_add_func("/intel-dsa/wq-limits", test_wq_limits);
     qtest_add_func("/intel-dsa/dwq-full", test_dwq_full);
     qtest_add_func("/intel-dsa/op/memmove", test_memmove);

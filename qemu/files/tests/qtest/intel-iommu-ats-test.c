@@ -695,6 +695,106 @@ static void test_migration(void)
     unlink(file);
 }
 
+/*
+ * Invalidations that a device does not answer
+ */
+
+#define FSTS_ERRORS     (VTD_FSTS_IQE | VTD_FSTS_ITE)
+#define STATUS          (VTD_MEM_TABLES + 0xf00000)
+#define WAIT(n)         (VTD_INV_DESC_WAIT | VTD_INV_DESC_WAIT_SW | \
+                         (uint64_t)(n) << VTD_INV_DESC_WAIT_DATA_SHIFT)
+
+static void set_silent(VTDTest *t, bool silent)
+{
+    td_write(t, VTD_TESTDEV_DATA, silent);
+    g_assert_cmphex(td_command(t, VTD_TESTDEV_SILENT, NONE, 0, 0), ==,
+                    VTD_TESTDEV_OK);
+}
+
+/* Queue an invalidation and two wait descriptors at once */
+static void queue_with_waits(VTDTest *t, uint64_t lo, uint64_t hi)
+{
+    uint64_t queue = vtd_reg_readq(t, DMAR_IQA_REG) & ~0xfffull;
+    uint64_t tail = vtd_reg_readq(t, DMAR_IQT_REG);
+    uint64_t desc[3][4] = {
+        { lo, hi }, { WAIT(1), STATUS }, { WAIT(2), STATUS + 4 },
+    };
+
+    qtest_writeq(t->qts, STATUS, 0);
+    for (int i = 0; i < 12; i++) {
+        qtest_writeq(t->qts, queue + tail + i * 8, desc[i / 4][i % 4]);
+    }
+    vtd_reg_writeq(t, DMAR_IQT_REG, tail + sizeof(desc));
+}
+
+static void assert_timed_out(VTDTest *t, uint16_t sid)
+{
+    g_assert_cmphex(vtd_reg_readl(t, DMAR_FSTS_REG) & FSTS_ERRORS, ==,
+                    VTD_FSTS_ITE);
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQERCD_REG) >> 48, ==, sid);
+}
+
+static void assert_answered(VTDTest *t)
+{
+    g_assert_cmphex(vtd_reg_readl(t, DMAR_FSTS_REG) & FSTS_ERRORS, ==, 0);
+    g_assert_cmphex(qtest_readq(t->qts, STATUS), ==, 0x200000001ull);
+}
+
+static void test_invalidation_timeout(void)
+{
+    VTDTest *t = vtd_start_enabled(VTD_OPTIONS ",x-inv-timeout=on");
+    const uint16_t absent = VTD_SID + 8;
+    uint64_t count, tail;
+
+    queue_with_waits(t, INV_DEV_PIOTLB(VTD_SID, PASID), IOVA);
+    assert_answered(t);
+
+    set_silent(t, true);
+    count = td_read(t, VTD_TESTDEV_INV_COUNT);
+    tail = vtd_reg_readq(t, DMAR_IQT_REG);
+    queue_with_waits(t, INV_DEV_PIOTLB(VTD_SID, PASID), IOVA);
+    assert_timed_out(t, VTD_SID);
+    g_assert_cmpuint(td_read(t, VTD_TESTDEV_INV_COUNT), ==, count + 1);
+
+    /* The wait descriptor after it is taken and gone, no more is fetched */
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQH_REG), ==, tail + 2 * 32);
+    g_assert_cmphex(qtest_readq(t->qts, STATUS), ==, 0);
+    g_assert_false(vtd_queue(t, WAIT(3), STATUS + 8));
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQH_REG), ==, tail + 2 * 32);
+    vtd_reg_writel(t, DMAR_FSTS_REG, VTD_FSTS_IQE);
+    assert_timed_out(t, VTD_SID);
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQH_REG), ==, tail + 2 * 32);
+
+    /* Until software has seen it */
+    vtd_reg_writel(t, DMAR_FSTS_REG, VTD_FSTS_ITE);
+    g_assert_cmphex(vtd_reg_readl(t, DMAR_FSTS_REG) & FSTS_ERRORS, ==, 0);
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQH_REG), ==, tail + 4 * 32);
+    g_assert_cmphex(qtest_readq(t->qts, STATUS), ==, 0x200000000ull);
+    g_assert_cmphex(qtest_readl(t->qts, STATUS + 8), ==, 3);
+
+    /* With nothing behind it, and without PASID */
+    g_assert_true(vtd_queue(t, INV_DEV_IOTLB(VTD_SID), IOVA));
+    assert_timed_out(t, VTD_SID);
+    vtd_reg_writel(t, DMAR_FSTS_REG, VTD_FSTS_ITE);
+
+    /* It answers again; nobody does for a device that is not there */
+    set_silent(t, false);
+    queue_with_waits(t, INV_DEV_IOTLB(VTD_SID), IOVA);
+    assert_answered(t);
+    queue_with_waits(t, INV_DEV_IOTLB(absent), IOVA);
+    assert_timed_out(t, absent);
+    vtd_stop(t);
+
+    /* As devices always did */
+    t = vtd_start_enabled(VTD_OPTIONS);
+    set_silent(t, true);
+    queue_with_waits(t, INV_DEV_PIOTLB(VTD_SID, PASID), IOVA);
+    assert_answered(t);
+    queue_with_waits(t, INV_DEV_IOTLB(absent), IOVA);
+    assert_answered(t);
+    vtd_stop(t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -708,6 +808,8 @@ int main(int argc, char **argv)
                    test_translated_requests);
     qtest_add_func("/intel-iommu/ats/ranges", test_ranges);
     qtest_add_func("/intel-iommu/ats/stale_device_tlb", test_stale_device_tlb);
+    qtest_add_func("/intel-iommu/ats/invalidation_timeout",
+                   test_invalidation_timeout);
     qtest_add_func("/intel-iommu/prq/page_request", test_page_request);
     qtest_add_func("/intel-iommu/prq/page_response", test_page_response);
     qtest_add_func("/intel-iommu/prq/drain", test_drain);

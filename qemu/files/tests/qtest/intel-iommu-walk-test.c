@@ -1079,6 +1079,80 @@ static void test_hostile_tables(void)
     vtd_stop(t);
 }
 
+/*
+ * x-strict-inv: what an invalidation need not drop stays
+ */
+
+/* A 2M page of either stage, and an invalidation of 2^@am pages in it */
+static void check_large_page(bool fs, unsigned am, bool strict)
+{
+    VTDTest *t = vtd_start_enabled(strict ? VTD_OPTIONS ",x-strict-inv=on" :
+                                            VTD_OPTIONS);
+    VTDTestPASID p = fs ? first_stage(t, 0) : second_stage(t);
+    const uint64_t bits = fs ? FS_USER : SS_RW;
+    uint64_t root = fs ? p.fs_root : p.ss_root;
+    bool kept = strict && am < 9;
+
+    vtd_map_level(t, root, 4, 2, IOVA, VTD_MEM_A, bits, bits);
+    vtd_set_pasid(t, PASID, &p);
+    td_assert_reads(t, PASID, IOVA + 0x3000, VTD_MEM_A_DATA);
+
+    vtd_map_level(t, root, 4, 2, IOVA, VTD_MEM_B, bits, bits);
+    vtd_inv(t, fs ? INV_PIOTLB_PAGE(DID, PASID) : INV_IOTLB_PAGE(DID),
+            IOVA | am);
+    td_assert_reads(t, PASID, IOVA + 0x3000,
+                    kept ? VTD_MEM_A_DATA : VTD_MEM_B_DATA);
+
+    /* One for all that there is always does it */
+    vtd_inv(t, fs ? INV_PIOTLB_PASID(DID, PASID) : INV_IOTLB_DOMAIN(DID), 0);
+    td_assert_reads(t, PASID, IOVA + 0x3000, VTD_MEM_B_DATA);
+    vtd_stop(t);
+}
+
+static void test_strict_large_page(void)
+{
+    for (int fs = 0; fs < 2; fs++) {
+        check_large_page(fs, 0, true);
+        check_large_page(fs, 8, true);
+        check_large_page(fs, 9, true);
+        check_large_page(fs, 10, true);
+        check_large_page(fs, 0, false);
+    }
+}
+
+/* An entry that denies is not looked up again */
+static void test_strict_denied(void)
+{
+    for (int strict = 0; strict < 2; strict++) {
+        VTDTest *t = vtd_start_enabled(strict ?
+                                       VTD_OPTIONS ",x-strict-inv=on" :
+                                       VTD_OPTIONS);
+        VTDTestPASID p = first_stage(t, 0);
+
+        vtd_map(t, p.fs_root, IOVA, VTD_MEM_A, VTD_FL_P | VTD_FL_US);
+        vtd_map(t, p.fs_root, IOVA_2, VTD_MEM_A, FS_USER);
+        vtd_set_pasid(t, PASID, &p);
+        td_assert_reads(t, PASID, IOVA, VTD_MEM_A_DATA);
+        td_assert_reads(t, PASID, IOVA_2, VTD_MEM_A_DATA);
+
+        /* A page that only has to become dirty denies nothing */
+        g_assert_true(td_dma_write(t, PASID, IOVA_2, 0, 1));
+        vtd_assert_no_fault(t);
+
+        vtd_map(t, p.fs_root, IOVA, VTD_MEM_A, FS_USER);
+        if (strict) {
+            td_assert_faults(t, PASID, IOVA, VTD_REQ_WRITE, VTD_FR_SM_WRITE);
+            td_assert_ats(t, PASID, IOVA, VTD_REQ_WRITE, VTD_TESTDEV_XLAT_READ);
+            vtd_inv(t, INV_PIOTLB_PAGE(DID, PASID), IOVA);
+        }
+        td_assert_ats(t, PASID, IOVA, VTD_REQ_WRITE,
+                      VTD_TESTDEV_XLAT_READ | VTD_TESTDEV_XLAT_WRITE);
+        g_assert_true(td_dma_write(t, PASID, IOVA, 0, 2));
+        vtd_assert_no_fault(t);
+        vtd_stop(t);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1112,6 +1186,8 @@ int main(int argc, char **argv)
     qtest_add_func("/intel-iommu/nested/invalidation",
                    test_nested_invalidation);
     qtest_add_func("/intel-iommu/hostile_tables", test_hostile_tables);
+    qtest_add_func("/intel-iommu/strict/large_page", test_strict_large_page);
+    qtest_add_func("/intel-iommu/strict/denied", test_strict_denied);
 
     return g_test_run();
 }

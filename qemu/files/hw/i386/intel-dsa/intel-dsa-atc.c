@@ -112,11 +112,15 @@ void intel_dsa_atc_flush(IntelDSAState *s)
  * PCIe 6.0 10.3: an invalidation without PASID is for translations without
  * one; a global one is for all that have one.
  */
-static void intel_dsa_invalidate(VTDAtsDevice *dev, uint32_t pasid,
+static bool intel_dsa_invalidate(VTDAtsDevice *dev, uint32_t pasid,
                                  bool global, uint64_t addr, uint64_t size)
 {
     IntelDSAState *s = INTEL_DSA(dev);
     unsigned dropped = 0;
+
+    if (intel_dsa_silent(s)) {
+        return false;
+    }
 
     for (unsigned i = 0; i < s->atc_entries; i++) {
         IntelDSATranslation *e = &s->atc[i];
@@ -129,6 +133,7 @@ static void intel_dsa_invalidate(VTDAtsDevice *dev, uint32_t pasid,
     }
     trace_intel_dsa_invalidate(DEVICE(s)->id ?: "", pasid, global, addr, size,
                                dropped);
+    return true;
 }
 
 void intel_dsa_atc_class_init(ObjectClass *oc)

@@ -295,6 +295,13 @@ static void snapshot(IntelDSAState *s, int wq)
     s->wqs[wq].drain_target = s->wqs[wq].submitted;
 }
 
+/* Whether a halted device takes a reset command */
+static bool software_resets(IntelDSAState *s)
+{
+    return FIELD_EX32(intel_dsa_reg(s, A_GENSTS), GENSTS, RESET_TYPE) ==
+           DSA_RESET_TYPE_SOFTWARE;
+}
+
 /* What happens at once; returns an error or leaves a wait for cmd_wqs */
 static uint8_t start(IntelDSAState *s, uint16_t *result)
 {
@@ -307,7 +314,8 @@ static uint8_t start(IntelDSAState *s, uint16_t *result)
         !(intel_dsa_reg(s, A_CMDCAP) & (1u << cmd))) {
         return DSA_CMDSTS_INVALID_CMD;
     }
-    if (intel_dsa_state(s) == DSA_STATE_HALT) {
+    if (intel_dsa_state(s) == DSA_STATE_HALT &&
+        (cmd != DSA_CMD_RESET_DEVICE || !software_resets(s))) {
         return DSA_CMDSTS_HW_ERR;
     }
 

@@ -376,4 +376,15 @@ enum {
 #define DSA_DELTA_MIN_SIZE      80
 #define DSA_DELTA_MAX_XFER      (0xffffu * 8)
 
+/*
+ * Control of the vendor-specific extended capability that x-test=on adds, for
+ * tests in a guest; no hardware has it
+ */
+#define INTEL_DSA_TEST_ID       0x7e57
+#define INTEL_DSA_TEST_SIZE     0x0c
+#define INTEL_DSA_TEST_CTRL     0x08
+#define INTEL_DSA_TEST_HALT     (1u << 0)   /* halt now; reads 0 */
+#define INTEL_DSA_TEST_HALT_FLR (1u << 1)   /* reset type of that */
+#define INTEL_DSA_TEST_SILENT   (1u << 4)   /* answer no invalidations */
+
 #endif

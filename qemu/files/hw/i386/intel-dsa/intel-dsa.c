@@ -76,6 +76,19 @@ bool intel_dsa_bus_master(IntelDSAState *s)
            PCI_COMMAND_MASTER;
 }
 
+static uint32_t test_control(IntelDSAState *s)
+{
+    return s->test_cap ? pci_get_long(PCI_DEVICE(s)->config + s->test_cap +
+                                      INTEL_DSA_TEST_CTRL) : 0;
+}
+
+/* Whether invalidations of the device TLB get no answer */
+bool intel_dsa_silent(IntelDSAState *s)
+{
+    return (test_control(s) & INTEL_DSA_TEST_SILENT) ||
+           qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) < s->reset_until;
+}
+
 void intel_dsa_schedule(IntelDSAState *s)
 {
     if (!s->dead) {
@@ -102,15 +115,17 @@ void intel_dsa_reset_state(IntelDSAState *s)
     s->misc_irq = false;
 }
 
-/* Chapter 5, halt state: only a function level reset leaves it */
+/* Chapter 5, halt state: the reset that it names ends it, or a larger one */
 static void halt(IntelDSAState *s)
 {
     uint32_t sts = FIELD_DP32(0, GENSTS, STATE, DSA_STATE_HALT);
 
     stop_work(s);
     intel_dsa_set_reg(s, A_GENSTS, FIELD_DP32(sts, GENSTS, RESET_TYPE,
-                                              DSA_RESET_TYPE_FLR));
-    intel_dsa_swerr(s, DSA_SWERR_PCI_CFG);
+                                              s->halt_type));
+    if (s->halt_error) {
+        intel_dsa_swerr(s, s->halt_error);
+    }
     if (FIELD_EX32(intel_dsa_reg(s, A_GENCTRL), GENCTRL, HALT_INT_EN)) {
         intel_dsa_misc_interrupt(s, R_INTCAUSE_HALT_MASK);
     }
@@ -127,6 +142,16 @@ static void handle_marks(IntelDSAState *s)
     if (s->halt_pending) {
         s->halt_pending = false;
         halt(s);
+    }
+}
+
+static void halt_later(IntelDSAState *s, uint8_t type, uint8_t error)
+{
+    if (intel_dsa_state(s) != DSA_STATE_HALT && !s->reset_pending) {
+        s->halt_pending = true;
+        s->halt_type = type;
+        s->halt_error = error;
+        intel_dsa_schedule(s);
     }
 }
 
@@ -204,6 +229,10 @@ static void intel_dsa_reset(DeviceState *dev)
     if (s->ats) {
         pci_set_word(pdev->config + pdev->exp.ats_cap + PCI_ATS_CTRL, 0);
     }
+    if (s->test_cap) {
+        pci_set_long(pdev->config + s->test_cap + INTEL_DSA_TEST_CTRL, 0);
+    }
+    s->reset_until = qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + s->flr_ms;
     intel_dsa_prs_reset(s);
     intel_dsa_atc_flush(s);
     if (s->in_bh) {
@@ -235,11 +264,15 @@ static void intel_dsa_config_write(PCIDevice *pdev, uint32_t addr,
     if (before != locked_controls(s)) {
         intel_dsa_atc_flush(s);
     }
+    if (test_control(s) & INTEL_DSA_TEST_HALT) {
+        pci_set_long(pdev->config + s->test_cap + INTEL_DSA_TEST_CTRL,
+                     test_control(s) & ~INTEL_DSA_TEST_HALT);
+        halt_later(s, test_control(s) & INTEL_DSA_TEST_HALT_FLR ?
+                      DSA_RESET_TYPE_FLR : DSA_RESET_TYPE_SOFTWARE, 0);
+    }
     if (intel_dsa_state(s) != DSA_STATE_DISABLED &&
-        intel_dsa_state(s) != DSA_STATE_HALT && !s->reset_pending &&
         (!intel_dsa_bus_master(s) || before != locked_controls(s))) {
-        s->halt_pending = true;
-        intel_dsa_schedule(s);
+        halt_later(s, DSA_RESET_TYPE_FLR, DSA_SWERR_PCI_CFG);
     }
 }
 
@@ -310,6 +343,17 @@ static void add_ext_capabilities(IntelDSAState *s)
         pci_set_word(pdev->w1cmask + pos + PCI_PRI_STATUS,
                      PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
         pci_set_long(pdev->wmask + pos + PCI_PRI_ALLOC_REQ, UINT32_MAX);
+        pos += EXT_CAP_SPACE;
+    }
+    if (s->test) {
+        s->test_cap = pos;
+        pcie_add_capability(pdev, PCI_EXT_CAP_ID_VNDR, 1, pos,
+                            INTEL_DSA_TEST_SIZE);
+        pci_set_long(pdev->config + pos + PCI_VNDR_HEADER,
+                     INTEL_DSA_TEST_ID | INTEL_DSA_TEST_SIZE << 20);
+        pci_set_long(pdev->wmask + pos + INTEL_DSA_TEST_CTRL,
+                     INTEL_DSA_TEST_HALT | INTEL_DSA_TEST_HALT_FLR |
+                     INTEL_DSA_TEST_SILENT);
     }
 }
 
@@ -405,6 +449,8 @@ static const Property intel_dsa_properties[] = {
     DEFINE_PROP_BOOL("ats", IntelDSAState, ats, true),
     DEFINE_PROP_ON_OFF_AUTO("pri", IntelDSAState, pri, ON_OFF_AUTO_AUTO),
     DEFINE_PROP_UINT32("atc-entries", IntelDSAState, atc_entries, 256),
+    DEFINE_PROP_BOOL("x-test", IntelDSAState, test, false),
+    DEFINE_PROP_UINT32("x-flr-ms", IntelDSAState, flr_ms, 0),
 };
 
 static void intel_dsa_class_init(ObjectClass *oc, void *data)

@@ -208,10 +208,13 @@ struct IntelDSAState {
     bool ats;
     OnOffAuto pri;
     uint32_t atc_entries;
+    bool test;
+    uint32_t flr_ms;
 
     /* Extended capabilities; 0: there is none */
     uint16_t pasid_cap;
     uint16_t pri_cap;
+    uint16_t test_cap;
 
     /* Register file: value, and per bit whether it is RW or W1C */
     uint32_t regs[INTEL_DSA_REGS_SIZE / 4];
@@ -252,6 +255,12 @@ struct IntelDSAState {
     bool reset_pending;
     bool halt_pending;
     bool dead;
+
+    /* What the halt that is pending reports: reset type, SWERROR or 0 */
+    uint8_t halt_type;
+    uint8_t halt_error;
+
+    int64_t reset_until;        /* ms, QEMU_CLOCK_VIRTUAL: no answers before */
 };
 
 /* intel-dsa-mmio.c: register file */
@@ -284,6 +293,7 @@ bool intel_dsa_pasid_enabled(IntelDSAState *s);
 bool intel_dsa_pasid_priv_enabled(IntelDSAState *s);
 bool intel_dsa_ats(IntelDSAState *s, const IntelDSAContext *ctx);
 bool intel_dsa_bus_master(IntelDSAState *s);
+bool intel_dsa_silent(IntelDSAState *s);
 void intel_dsa_schedule(IntelDSAState *s);
 void intel_dsa_reset_state(IntelDSAState *s);
 

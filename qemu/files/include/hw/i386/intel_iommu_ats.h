@@ -139,10 +139,10 @@ struct VTDAtsDeviceClass {
      * @addr: first address of the range, aligned to @size
      * @size: bytes, a power of two of at least 4K; 0 is all 2^64 bytes
      *
-     * The completion is sent when this returns: no request that uses an old
-     * translation may follow.
+     * Returns whether the device answers.  The completion is sent when this
+     * returns true: no request that uses an old translation may follow.
      */
-    void (*dev_iotlb_invalidate)(VTDAtsDevice *dev, uint32_t pasid,
+    bool (*dev_iotlb_invalidate)(VTDAtsDevice *dev, uint32_t pasid,
                                  bool global, uint64_t addr, uint64_t size);
 
     /**

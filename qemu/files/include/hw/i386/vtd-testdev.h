@@ -35,6 +35,7 @@ enum {
     VTD_TESTDEV_DMA_TRANSLATED,     /* translated request */
     VTD_TESTDEV_DMA_TLB,            /* by way of the device TLB */
     VTD_TESTDEV_PAGE_REQUEST,
+    VTD_TESTDEV_SILENT,             /* DATA 1: answer no invalidations */
 };
 
 /* What came of the last command; RO */
