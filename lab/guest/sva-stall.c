@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device waits for a page of one process whose file's server does not answer. Nobody else may wait for it: not page
+ * faults of other processes, on this device or another one, not open() or close(), not the queue of a process that was
+ * killed. Prints TAP.
+ *
+ * Each of them has to come to its end while the fault still waits. That is an order of events; the seconds below end
+ * the test when one does not come.
+ */
+#define _GNU_SOURCE
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include "sva-user.h"
+
+#define STALL "/sys/kernel/debug/sva-stall"
+#define HANG_MS 60000
+
+static const char *queue_name;
+
+/* Lets the device copy from the page, and waits to be killed */
+static int stalls(int talk)
+{
+	int memory = open(STALL, O_RDWR), file = open(queue_name, O_RDWR);
+	uint8_t *slow = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	uint8_t *to = map(PAGE);
+
+	descriptor = memmove_of(to, slow, 64, &record, 1);
+	if (slow == MAP_FAILED || submit_by_write(file, &descriptor, 1) != 1)
+		return 1;
+	say(talk, 's');
+	hear(talk);
+	close(file);
+	say(talk, 'c');
+	hear(talk);
+	return 0;
+}
+
+/* Has a queue open, and when it is told to, lets the device fault on pages that are not there */
+static int faults(int talk)
+{
+	int file = open(queue_name, O_RDWR), ok = file >= 0;
+	uint8_t *memory;
+
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	memory = map(16 * PAGE);
+	for (int i = 0; ok && i < 8; i++) {
+		fill(memory, PAGE, 7, i);
+		descriptor = memmove_of(memory + (2 + i) * PAGE, memory, PAGE, &record, 1);
+		ok = submit_by_write(file, &descriptor, 1) == 1;
+		while (ok && !*(volatile uint8_t *)&record.status)
+			usleep(100);
+		ok = ok && record.status == DSA_COMP_SUCCESS && filled(memory + (2 + i) * PAGE, PAGE, 7, i);
+	}
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	close(file);
+	say(talk, 'o');
+	hear(talk);
+	return 0;
+}
+
+static int opens(int talk)
+{
+	int file = open(queue_name, O_RDWR);
+
+	close(file);
+	say(talk, file >= 0 ? 'o' : 'x');
+	hear(talk);
+	return 0;
+}
+
+static int heard(struct child *child, char what)
+{
+	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
+
+	return poll(&waits, 1, HANG_MS) == 1 && hear(child->talk) == what;
+}
+
+static int waiting(void)
+{
+	return number_in(STALL, "");
+}
+
+/* The child has said so, and the fault waits still */
+static void check_beside(struct child *child, int stalled, const char *name)
+{
+	int ok = heard(child, 'o');
+
+	if (waiting() < stalled)
+		printf("# %d faults wait, not %d\n", waiting(), stalled);
+	check(ok && waiting() >= stalled, name);
+}
+
+static struct child stall(const char *name, int count)
+{
+	struct child child;
+
+	queue_name = name;
+	child = start(stalls);
+	check(heard(&child, 's'), "descriptor_with_a_page_that_does_not_come");
+	for (int i = 0; i < HANG_MS / 10 && waiting() < count; i++)
+		usleep(10000);
+	check(waiting() == count, "its_fault_waits");
+	return child;
+}
+
+int main(void)
+{
+	struct child neighbour, far, visitor, first, second;
+	int module = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
+
+	printf("TAP version 13\n");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
+	check(shell("sh /lab/sva-queues.sh && sh /lab/sva-queues.sh 1"), "queues_of_type_user");
+	if (syscall(SYS_finit_module, module, "", 0)) {
+		printf("Bail out! no module: %s\n", strerror(errno));
+		return 1;
+	}
+
+	queue_name = DEDICATED;
+	neighbour = start(faults);
+	check(heard(&neighbour, 'o'), "a_process_has_another_queue_of_the_device_open");
+	queue_name = SHARED2;
+	far = start(faults);
+	check(heard(&far, 'o'), "another_has_one_of_another_device");
+
+	/* One of the two engines of the device waits */
+	first = stall(SHARED, 1);
+	say(neighbour.talk, 'g');
+	check_beside(&neighbour, 1, "page_faults_of_the_device_are_served");
+	say(far.talk, 'g');
+	check_beside(&far, 1, "page_faults_of_another_device_are_served");
+	queue_name = SHARED;
+	visitor = start(opens);
+	check_beside(&visitor, 1, "open_and_close_of_the_same_queue");
+	check(end(&visitor), "and_its_process_ends");
+	say(neighbour.talk, 'c');
+	check_beside(&neighbour, 1, "close_of_another_queue");
+	say(far.talk, 'c');
+	check_beside(&far, 1, "close_of_another_device");
+	check(end(&neighbour) && end(&far), "their_processes_end");
+
+	/* It closes its queue: the device gets an answer in place of the page */
+	say(first.talk, 'c');
+	check(heard(&first, 'c') && waiting() == 1, "close_of_the_queue_that_waits");
+
+	/* It is killed */
+	second = stall(SHARED, 2);
+	kill(second.pid, SIGKILL);
+	check(waitpid(second.pid, NULL, 0) == second.pid && waiting() == 2, "a_killed_process_is_reaped");
+	queue_name = SHARED;
+	visitor = start(faults);
+	check(heard(&visitor, 'o'), "the_queue_opens");
+	say(visitor.talk, 'g');
+	check_beside(&visitor, 2, "page_faults_are_served");
+	say(visitor.talk, 'c');
+	check_beside(&visitor, 2, "it_closes");
+	check(end(&visitor), "and_its_process_ends");
+
+	put_file(STALL, "go");
+	end_at_once(&first);
+	for (int i = 0; i < HANG_MS / 10 && waiting(); i++)
+		usleep(10000);
+	check(!waiting(), "late_handlers_come_to_their_end");
+
+	printf("1..%d\n", number);
+	return failed;
+}
