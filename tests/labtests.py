@@ -329,7 +329,7 @@ def failed_steps_say_why(directory: Path) -> None:
         yield Result("not reached", "pass")
 
     def by_script() -> Iterator[Result]:
-        steps.script(ROOT / "scripts/build-tool", "no/such")
+        steps.script(ROOT / "scripts/export", "--no-such")
         yield Result("not reached", "pass")
 
     result = run_made_up_tier(by_log)
@@ -338,8 +338,8 @@ def failed_steps_say_why(directory: Path) -> None:
     assert result.detail.endswith("100\n      tool: not found") and len(result.detail.splitlines()) < 20, result
     with contextlib.redirect_stderr(io.StringIO()):
         result = run_made_up_tier(by_script)
-    assert result.name == "scripts/build-tool no/such" and result.word == "fail", result
-    assert "error: tools/no/such does not build" in result.detail, result
+    assert result.name == "scripts/export --no-such" and result.word == "fail", result
+    assert "unrecognized arguments: --no-such" in result.detail, result
 
 
 PLAIN: list[Callable[[Path], None]] = [
