@@ -8,6 +8,7 @@
  *   load      descriptors for as many copies as a queue holds, without waiting; their callbacks sleep
  *   quiet     the same without asking for an interrupt, several times as many
  *   sync      terminate, and wait for the end
+ *   unmap     the buffers, whose device is about to lose its driver
  *   release   the channel
  *
  * and .../left says how many callbacks of load have not returned, .../late how many bytes were written since sync or release.
@@ -83,24 +84,34 @@ static int take(void)
 	return from && to ? 0 : -ENOMEM;
 }
 
-static void release(void)
+static void unmap(struct device *dev)
 {
-	struct device *dev;
+	dma_free_coherent(dev, SIZE, from, from_dma);
+	dma_free_coherent(dev, SIZE, to, to_dma);
+	from = NULL;
+	to = NULL;
+}
 
-	if (!chan)
-		return;
-	dev = dmaengine_get_dma_device(chan);
+/* How many callbacks have not returned by then */
+static int release(void)
+{
+	struct device *dev = dmaengine_get_dma_device(chan);
+	int late;
+
 	get_device(dev);
 	prepared = NULL;
 	dma_release_channel(chan);
+	late = atomic_read(&left);
 	chan = NULL;
-	/* From here nobody writes to it any more */
-	memset(to, MARK, SIZE);
-	msleep(300);
-	memcpy(stale, to, COUNT);
-	dma_free_coherent(dev, SIZE, from, from_dma);
-	dma_free_coherent(dev, SIZE, to, to_dma);
+	if (to) {
+		/* From here nobody writes to it any more */
+		memset(to, MARK, SIZE);
+		msleep(300);
+		memcpy(stale, to, COUNT);
+		unmap(dev);
+	}
 	put_device(dev);
+	return late;
 }
 
 static int sync(void)
@@ -141,6 +152,10 @@ static int run(const char *what)
 		return load(QUIET, 64, 0);
 	if (!strcmp(what, "sync"))
 		return sync();
+	if (!strcmp(what, "unmap")) {
+		unmap(dmaengine_get_dma_device(chan));
+		return 0;
+	}
 	if (!strcmp(what, "release")) {
 		release();
 		return 0;
@@ -178,7 +193,7 @@ static int late_get(void *unused, u64 *value)
 	int i;
 
 	*value = 0;
-	if (chan) {
+	if (to) {
 		for (i = 0; i < SIZE; i++)
 			*value += to[i] != MARK;
 		return 0;
@@ -202,10 +217,8 @@ module_init(client_init);
 static void __exit client_exit(void)
 {
 	debugfs_remove(directory);
-	if (chan) {
-		dma_release_channel(chan);
-		pr_info("idxd-client: %d callbacks are left\n", atomic_read(&left));
-	}
+	if (chan)
+		pr_info("idxd-client: %d callbacks are left\n", release());
 }
 module_exit(client_exit);
 

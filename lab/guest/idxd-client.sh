@@ -80,9 +80,10 @@ device_goes() {
 		fails client prepare && bring_up && client release
 }
 
+# Nothing may be mapped for a device that loses its driver: what is in flight then is for device_goes
 driver_goes() {
-	client take prepare load && echo $a >/sys/bus/pci/drivers/idxd/unbind && over && fails client submit &&
-		fails client prepare && client sync release && echo $a >/sys/bus/pci/drivers/idxd/bind && bring_up
+	client take prepare load sync unmap && echo $a >/sys/bus/pci/drivers/idxd/unbind && fails client submit &&
+		fails client prepare && client release && echo $a >/sys/bus/pci/drivers/idxd/bind && bring_up
 }
 
 # Not only ends that are chosen well: eight threads submit all the time

@@ -61,6 +61,21 @@ reset_under_load() {
 	return $status
 }
 
+# A queue that was disabled has no say in what becomes of the others, nor in whether it is enabled again
+reset_beside_disabled() {
+	configure dsa0 3 && enable_queues dsa0 3 && accel disable-wq dsa0/wq0.0 && accel disable-wq dsa0/wq0.1 &&
+		echo 1 >"$pci/$a/reset" && dmatest 20 1
+	status=$?
+	rmmod dmatest
+	for i in 0 1; do
+		accel config-wq dsa0/wq0.$i --group-id=0 --mode=dedicated --priority=5 --type=kernel --name=dmaengine$i \
+			--max-batch-size=32 --max-transfer-size=2097152 && accel enable-wq dsa0/wq0.$i || return
+	done
+	dmatest 20 3 || status=1
+	rmmod dmatest
+	return $status
+}
+
 # The queues carry the PASID: without it nothing comes through, and the IOMMU says which PASID that was
 taken_away() {
 	echo "disable $a iova" >"$client/command" || return
@@ -107,6 +122,8 @@ else
 fi
 check "configure, enable, dmatest again" use 20
 check "function level reset under dmatest" reset_under_load
+check "the device's own reset" disable
+check "function level reset beside queues that are disabled" reset_beside_disabled
 check "the device's own reset" disable
 check "configure and enable" use 2
 dmesg -c >/dev/null
