@@ -38,7 +38,8 @@
  * @pasid: the PASID
  * @bonds: how many have it in use, under the mutex of the device's group
  * @drains: how many wait for the device to drain, under the same mutex
- * @refs: the device's, and one for each group whose handler is not done
+ * @refs: the device's, one for each group whose handler is not done, and those
+ *	of who looks at it
  * @wq: the handlers
  * @lock: protects @blocked and @groups, and makes responses: one for each group
  * @blocked: requests are answered as invalid, without a look at the memory
@@ -90,6 +91,14 @@ static void iopf_pasid_block(struct iopf_pasid *p)
 	mutex_unlock(&p->lock);
 }
 
+static void iopf_pasid_unblock(struct iopf_pasid *p)
+{
+	cancel_delayed_work_sync(&p->late);
+	mutex_lock(&p->lock);
+	p->blocked = false;
+	mutex_unlock(&p->lock);
+}
+
 /* Out of reach of new requests */
 static void iopf_pasid_end(struct iopf_pasid *p)
 {
@@ -125,8 +134,8 @@ static struct iopf_pasid *iopf_pasid_new(struct device *dev, ioasid_t pasid)
 	return p;
 }
 
-/* Stays as long as the caller has a bond */
-static struct iopf_pasid *iopf_pasid_find(struct device *dev, ioasid_t pasid)
+/* With a reference, as the device may end its page faults meanwhile */
+static struct iopf_pasid *iopf_pasid_get(struct device *dev, ioasid_t pasid)
 {
 	struct dev_iommu *param = dev->iommu;
 	struct iopf_pasid *p = NULL;
@@ -136,6 +145,8 @@ static struct iopf_pasid *iopf_pasid_find(struct device *dev, ioasid_t pasid)
 	mutex_lock(&param->lock);
 	if (param->iopf_param)
 		p = xa_load(&param->iopf_param->pasids, pasid);
+	if (p)
+		refcount_inc(&p->refs);
 	mutex_unlock(&param->lock);
 	return p;
 }
@@ -151,11 +162,15 @@ static struct iopf_pasid *iopf_pasid_find(struct device *dev, ioasid_t pasid)
 int iopf_add_pasid(struct device *dev, ioasid_t pasid)
 {
 	struct dev_iommu *param = dev->iommu;
-	struct iopf_pasid *p = iopf_pasid_find(dev, pasid);
+	struct iopf_pasid *p = iopf_pasid_get(dev, pasid);
 	int ret = 0;
 
 	if (p) {
 		p->bonds++;
+		/* The only other bond may have been drained already */
+		if (!p->drains)
+			iopf_pasid_unblock(p);
+		iopf_pasid_put(p);
 		return 0;
 	}
 	p = iopf_pasid_new(dev, pasid);
@@ -184,10 +199,13 @@ int iopf_add_pasid(struct device *dev, ioasid_t pasid)
  */
 void iopf_block_pasid(struct device *dev, ioasid_t pasid)
 {
-	struct iopf_pasid *p = iopf_pasid_find(dev, pasid);
+	struct iopf_pasid *p = iopf_pasid_get(dev, pasid);
 
-	if (p && p->bonds == 1)
+	if (!p)
+		return;
+	if (p->bonds == 1)
 		iopf_pasid_block(p);
+	iopf_pasid_put(p);
 }
 
 /**
@@ -201,15 +219,19 @@ void iopf_block_pasid(struct device *dev, ioasid_t pasid)
 void iopf_remove_pasid(struct device *dev, ioasid_t pasid)
 {
 	struct dev_iommu *param = dev->iommu;
-	struct iopf_pasid *p = iopf_pasid_find(dev, pasid);
+	struct iopf_pasid *p = iopf_pasid_get(dev, pasid), *last = NULL;
 
-	if (!p || --p->bonds)
+	if (!p)
 		return;
-	mutex_lock(&param->lock);
-	if (param->iopf_param)
-		xa_erase(&param->iopf_param->pasids, pasid);
-	mutex_unlock(&param->lock);
-	iopf_pasid_end(p);
+	if (!--p->bonds) {
+		mutex_lock(&param->lock);
+		if (param->iopf_param)
+			last = xa_erase(&param->iopf_param->pasids, pasid);
+		mutex_unlock(&param->lock);
+	}
+	if (last)
+		iopf_pasid_end(last);
+	iopf_pasid_put(p);
 }
 
 /**
@@ -298,7 +320,7 @@ void iopf_pasid_complete(struct iopf_group *group,
 /* Under the mutex of the group, which keeps the bond and its PASID */
 static struct iopf_pasid *iopf_pasid_of(struct iommu_sva *handle)
 {
-	return iopf_pasid_find(handle->dev, iommu_sva_get_pasid(handle));
+	return iopf_pasid_get(handle->dev, iommu_sva_get_pasid(handle));
 }
 
 /**
@@ -326,8 +348,10 @@ void iommu_sva_drain_begin(struct iommu_sva *handle)
 		iopf_pasid_block(p);
 	else if (p)
 		schedule_delayed_work(&p->late, IOPF_PASID_PATIENCE);
-	if (p)
+	if (p) {
 		p->drains++;
+		iopf_pasid_put(p);
+	}
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 }
@@ -348,12 +372,10 @@ void iommu_sva_drain_end(struct iommu_sva *handle)
 		return;
 	mutex_lock(&group->mutex);
 	p = iopf_pasid_of(handle);
-	if (p && !--p->drains && p->bonds > 1) {
-		cancel_delayed_work_sync(&p->late);
-		mutex_lock(&p->lock);
-		p->blocked = false;
-		mutex_unlock(&p->lock);
-	}
+	if (p && !--p->drains && p->bonds > 1)
+		iopf_pasid_unblock(p);
+	if (p)
+		iopf_pasid_put(p);
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 }
