@@ -54,7 +54,7 @@ struct iopf_pasid {
 	unsigned int drains;
 	refcount_t refs;
 	struct workqueue_struct *wq;
-	struct mutex lock;
+	struct mutex lock;	/* of blocked and groups, and for responses */
 	bool blocked;
 	struct list_head groups;
 	struct delayed_work late;
