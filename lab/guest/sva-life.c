@@ -457,6 +457,24 @@ static void test_killed(int (*victim)(int talk), const char *queue_name, const c
 	close(shared_memory);
 }
 
+/* Of an operation that there is none of, without a record to say so in: an error of the device each time */
+static int errors_are_counted_not_listed(void)
+{
+	int file = open(SHARED, O_RDWR), before = log_count(": err"), lines;
+
+	memset(&descriptor, 0, sizeof(descriptor));
+	descriptor.opcode = 0x3f;
+	for (int i = 0; i < 400; i++) {
+		submit_by_write(file, &descriptor, 1);
+		usleep(500);
+	}
+	close(file);
+	lines = log_count(": err") - before;
+	if (lines < 1 || lines > 12)
+		printf("# %d lines\n", lines);
+	return lines >= 1 && lines <= 12;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "after-exec"))
@@ -482,6 +500,7 @@ int main(int argc, char **argv)
 	check(!log_count("fault addr") || log_count("fault addr") == log_count("fault reason 0x59"),
 	      "only_absent_pasids_were_recorded");
 	check(!rmdir(CGROUP) && shell("rmmod idxd"), "nothing_is_left");
+	check(errors_are_counted_not_listed(), "errors_of_a_process_do_not_fill_the_log");
 	printf("1..%d\n", number);
 	return failed;
 }

@@ -71,6 +71,20 @@ static int opens(int talk)
 	return 0;
 }
 
+/* Behind a descriptor that waits, in the same queue */
+static int gives_up(int talk)
+{
+	int file = open(queue_name, O_RDWR), ok;
+	uint8_t *memory = map(2 * PAGE);
+
+	descriptor = memmove_of(memory + PAGE, memory, PAGE, &record, 1);
+	ok = submit_by_write(file, &descriptor, 1) == 1;
+	close(file);
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	return 0;
+}
+
 static int heard(struct child *child, char what)
 {
 	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
@@ -137,6 +151,9 @@ int main(void)
 	visitor = start(opens);
 	check_beside(&visitor, 1, "open_and_close_of_the_same_queue");
 	check(end(&visitor), "and_its_process_ends");
+	visitor = start(gives_up);
+	check_beside(&visitor, 1, "close_with_a_descriptor_behind_it");
+	check(end(&visitor), "and_its_process_ends_too");
 	say(neighbour.talk, 'c');
 	check_beside(&neighbour, 1, "close_of_another_queue");
 	say(far.talk, 'c');
