@@ -9,12 +9,10 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "sva-user.h"
+#include "sva-stall.h"
 
 #define FUNCTION "/sys/bus/pci/devices/0000:00:10.0/"
 #define CLIENT "/sys/kernel/debug/idxd-client/"
-#define STALL "/sys/kernel/debug/sva-stall"
-#define HANG_MS 60000
 #define ROUNDS 5
 
 enum needs { NEEDS_SOFTWARE_RESET = 0, NEEDS_FLR = 2 };
@@ -129,24 +127,6 @@ static int writes(int talk)
 	return 0;
 }
 
-/* The device waits for a page that does not come */
-static int stalls(int talk)
-{
-	int memory = open(STALL, O_RDWR), file = open(SHARED, O_RDWR);
-	uint8_t *slow = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	uint8_t *to = map(PAGE);
-
-	descriptor = memmove_of(to, slow, 64, &record, 1);
-	if (slow == MAP_FAILED || submit_by_write(file, &descriptor, 1) != 1)
-		return 1;
-	say(talk, 'o');
-	hear(talk);
-	close(file);
-	say(talk, 'o');
-	hear(talk);
-	return 0;
-}
-
 /* Closes sit in the device's commands then */
 static int opens_and_closes(int talk)
 {
@@ -167,13 +147,6 @@ static int opens_and_closes(int talk)
 	return 0;
 }
 
-static int heard(struct child *child, char what)
-{
-	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
-
-	return poll(&waits, 1, HANG_MS) == 1 && hear(child->talk) == what;
-}
-
 static void reset(void)
 {
 	put_file(FUNCTION "reset", "1");
@@ -181,10 +154,12 @@ static void reset(void)
 
 static void under_load(void)
 {
-	struct child staller = start(stalls), writer;
 	int file = open(DEDICATED, O_RDWR), ready;
+	struct child staller, writer;
 
-	ready = heard(&staller, 'o') && comes_true(a_fault_waits);
+	queue_name = SHARED;
+	staller = start(stalls);
+	ready = heard(&staller, 's') && comes_true(a_fault_waits);
 	writer = start(writes);
 	ready &= heard(&writer, 'o');
 	put_file(CLIENT "command", "take");
@@ -200,7 +175,7 @@ static void under_load(void)
 	check(queue_opens(SHARED) == -ENXIO && queue_opens(DEDICATED) == -ENXIO, "nobody_opens_a_queue");
 	put_file(STALL, "go");
 	say(staller.talk, 'c');
-	check(heard(&staller, 'o'), "close_ends");
+	check(heard(&staller, 'c'), "close_ends");
 	close(file);
 	check(end(&writer) && end(&staller), "their_processes_end");
 	put_file(CLIENT "command", "release");

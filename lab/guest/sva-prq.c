@@ -16,12 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "dsa-user.h"
+#include "kernel-log.h"
 #include "sva-requester.h"
 #include "tap-fault.h"
 
@@ -165,18 +165,6 @@ static void test_refused(void)
 	munmap(memory, 2 * PAGE);
 	check(ok && request(memory, REQUESTER_READ) == INVALID, "rights_of_the_mapping_count");
 	munmap(constant, PAGE);
-}
-
-/* How often the kernel's log has it, in what it still keeps */
-static int log_count(const char *words)
-{
-	static char log[1 << 18];
-	int length = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log) - 1), count = 0;
-
-	log[length < 0 ? 0 : length] = 0;
-	for (char *at = log; (at = strstr(at, words)); at++)
-		count++;
-	return count;
 }
 
 #define REFUSED 400

@@ -11,30 +11,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "sva-user.h"
-
-#define STALL "/sys/kernel/debug/sva-stall"
-#define HANG_MS 60000
-
-static const char *queue_name;
-
-/* Lets the device copy from the page, and waits to be killed */
-static int stalls(int talk)
-{
-	int memory = open(STALL, O_RDWR), file = open(queue_name, O_RDWR);
-	uint8_t *slow = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	uint8_t *to = map(PAGE);
-
-	descriptor = memmove_of(to, slow, 64, &record, 1);
-	if (slow == MAP_FAILED || submit_by_write(file, &descriptor, 1) != 1)
-		return 1;
-	say(talk, 's');
-	hear(talk);
-	close(file);
-	say(talk, 'c');
-	hear(talk);
-	return 0;
-}
+#include "sva-stall.h"
 
 /* Has a queue open, and when it is told to, lets the device fault on pages that are not there */
 static int faults(int talk)
@@ -83,13 +60,6 @@ static int gives_up(int talk)
 	say(talk, ok ? 'o' : 'x');
 	hear(talk);
 	return 0;
-}
-
-static int heard(struct child *child, char what)
-{
-	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
-
-	return poll(&waits, 1, HANG_MS) == 1 && hear(child->talk) == what;
 }
 
 static int waiting(void)
