@@ -92,7 +92,7 @@ static struct child stall(const char *name, int count)
 
 int main(void)
 {
-	struct child neighbour, far, visitor, first, second;
+	struct child neighbour, far, visitor, first, second, third;
 	int module = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
 
 	printf("TAP version 13\n");
@@ -147,8 +147,13 @@ int main(void)
 	check_beside(&visitor, 2, "it_closes");
 	check(end(&visitor), "and_its_process_ends");
 
+	/* The queue is disabled: what is in it comes to its end, without the page */
+	third = stall(SHARED, 3);
+	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 3, "the_queue_is_disabled");
+
 	put_file(STALL, "go");
 	end_at_once(&first);
+	end_at_once(&third);
 	for (int i = 0; i < HANG_MS / 10 && waiting(); i++)
 		usleep(10000);
 	check(!waiting(), "late_handlers_come_to_their_end");
