@@ -78,12 +78,22 @@ static struct device *iommu_group_only_device(struct iommu_group *group)
 	return list_first_entry(&group->devices, struct group_device, list)->dev;
 }
 
+/*
+ * The kernel takes one for each device that does DMA with PASID, and only in a
+ * guest whose hypervisor hands them out; tasks take one for each process. Few
+ * are enough then, but for machines that have room.
+ */
+static u32 __init iommu_kernel_share(u32 ids)
+{
+	return min_t(u32, PID_MAX_DEFAULT, DIV_ROUND_UP(ids, 8));
+}
+
 /**
  * iommu_install_pasids - tell how many PASIDs the IOMMUs have
  * @limit: PASIDs are smaller than this
  *
- * For the driver of the IOMMUs, at boot. Sets aside the kernel's share, at most
- * half of them, so that tasks cannot take all.
+ * For the driver of the IOMMUs, at boot, with the limit of the IOMMU that has
+ * the fewest. Sets aside the kernel's share, so that tasks cannot take all.
  */
 void __init iommu_install_pasids(ioasid_t limit)
 {
@@ -91,7 +101,7 @@ void __init iommu_install_pasids(ioasid_t limit)
 	struct ioasid_set *set;
 
 	ioasid_install_capacity(ids);
-	set = ioasid_set_alloc(NULL, min_t(u32, PID_MAX_DEFAULT, ids / 2),
+	set = ioasid_set_alloc(NULL, iommu_kernel_share(ids),
 			       IOASID_SET_TYPE_NULL);
 	if (IS_ERR(set))
 		pr_err("no PASIDs for the kernel: %ld\n", PTR_ERR(set));

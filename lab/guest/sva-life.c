@@ -457,6 +457,28 @@ static void test_killed(int (*victim)(int talk), const char *queue_name, const c
 	close(shared_memory);
 }
 
+/* Of an operation that there is none of, without a record to say so in: an error of the device each time */
+static int errors_are_counted_not_listed(void)
+{
+	int file = open(SHARED, O_RDWR), before = log_count(": err"), lines;
+	struct pollfd error = { .fd = file, .events = POLLIN };
+
+	memset(&descriptor, 0, sizeof(descriptor));
+	descriptor.opcode = 0x3f;
+	for (int i = 0; i < 400; i++) {
+		if (write(file, &descriptor, sizeof(descriptor)) != sizeof(descriptor))
+			i--;
+		usleep(500);
+	}
+	if (poll(&error, 1, 60000) != 1 || !(error.revents & POLLIN))
+		return 0;
+	close(file);
+	lines = log_count(": err") - before;
+	if (lines > 12)
+		printf("# %d lines\n", lines);
+	return lines <= 12;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "after-exec"))
@@ -479,6 +501,7 @@ int main(int argc, char **argv)
 	test_in_flight(SHARED);
 	test_killed(writes_to_dedicated, "wq0.0", "killed_with_a_dedicated_queue");
 	test_killed(writes_to_shared, "wq0.1", "killed_with_a_shared_queue");
+	check(errors_are_counted_not_listed(), "errors_of_a_process_do_not_fill_the_log");
 	check(!log_count("fault addr") || log_count("fault addr") == log_count("fault reason 0x59"),
 	      "only_absent_pasids_were_recorded");
 	check(!rmdir(CGROUP) && shell("rmmod idxd"), "nothing_is_left");

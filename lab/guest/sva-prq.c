@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 
 #include "dsa-user.h"
+#include "kernel-log.h"
 #include "sva-requester.h"
 #include "tap-fault.h"
 
@@ -164,6 +165,42 @@ static void test_refused(void)
 	munmap(memory, 2 * PAGE);
 	check(ok && request(memory, REQUESTER_READ) == INVALID, "rights_of_the_mapping_count");
 	munmap(constant, PAGE);
+}
+
+#define REFUSED 400
+
+/* What a program can do for ever must not fill the log. It keeps some hundred lines, and each kind is looked at by itself. */
+static void test_log(void)
+{
+	static const struct {
+		const char *words;
+		uint64_t addr;
+		unsigned int flags, no_pasid;
+	} kinds[] = {
+		{ "Page request in Privilege Mode", 0x10000, REQUESTER_PRIV | REQUESTER_READ, 0 },
+		{ "Execution request not supported", 0x10000, REQUESTER_EXEC | REQUESTER_READ, 0 },
+		{ "Address is not canonical", 0x0001000000000000, REQUESTER_READ, 0 },
+		{ "Page request without PASID", 0x10000, REQUESTER_READ, 1 },
+		/* Not mapped, which the thread of the process's faults finds */
+		{ "fault", 0x10000, REQUESTER_READ, 0 },
+	};
+	int ok = 1;
+
+	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++) {
+		struct requester_page page = { .addr = kinds[kind].addr, .flags = kinds[kind].flags, .last = 1,
+					       .no_pasid = kinds[kind].no_pasid, .wait_ms = WAIT_MS };
+		int lines, all;
+
+		klogctl(5 /* SYSLOG_ACTION_CLEAR */, NULL, 0);
+		for (int i = 0; i < REFUSED; i++)
+			ok &= !ioctl(requester, REQUESTER_PAGE, &page) && page.response == INVALID;
+		lines = log_count(kinds[kind].words);
+		all = log_count("\n");
+		printf("# %d requests, %d lines, %d of '%s'\n", REFUSED, all, lines, kinds[kind].words);
+		/* The limit is ten lines in five seconds: more are there when it has taken three minutes */
+		ok &= lines < REFUSED / 4 && all < REFUSED * 3 / 4;
+	}
+	check(ok, "refused_requests_do_not_fill_the_log");
 }
 
 /*
@@ -360,6 +397,7 @@ int main(int argc, char **argv)
 		test_served();
 		test_group();
 		test_refused();
+		test_log();
 		test_userfaultfd();
 		test_stack();
 		test_overflow();

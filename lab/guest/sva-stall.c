@@ -11,30 +11,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "sva-user.h"
-
-#define STALL "/sys/kernel/debug/sva-stall"
-#define HANG_MS 60000
-
-static const char *queue_name;
-
-/* Lets the device copy from the page, and waits to be killed */
-static int stalls(int talk)
-{
-	int memory = open(STALL, O_RDWR), file = open(queue_name, O_RDWR);
-	uint8_t *slow = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	uint8_t *to = map(PAGE);
-
-	descriptor = memmove_of(to, slow, 64, &record, 1);
-	if (slow == MAP_FAILED || submit_by_write(file, &descriptor, 1) != 1)
-		return 1;
-	say(talk, 's');
-	hear(talk);
-	close(file);
-	say(talk, 'c');
-	hear(talk);
-	return 0;
-}
+#include "sva-stall.h"
 
 /* Has a queue open, and when it is told to, lets the device fault on pages that are not there */
 static int faults(int talk)
@@ -71,11 +48,18 @@ static int opens(int talk)
 	return 0;
 }
 
-static int heard(struct child *child, char what)
+/* Behind a descriptor that waits, in the same queue */
+static int gives_up(int talk)
 {
-	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
+	int file = open(queue_name, O_RDWR), ok;
+	uint8_t *memory = map(2 * PAGE);
 
-	return poll(&waits, 1, HANG_MS) == 1 && hear(child->talk) == what;
+	descriptor = memmove_of(memory + PAGE, memory, PAGE, &record, 1);
+	ok = submit_by_write(file, &descriptor, 1) == 1;
+	close(file);
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	return 0;
 }
 
 static int waiting(void)
@@ -108,7 +92,7 @@ static struct child stall(const char *name, int count)
 
 int main(void)
 {
-	struct child neighbour, far, visitor, first, second;
+	struct child neighbour, far, visitor, first, second, third;
 	int module = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
 
 	printf("TAP version 13\n");
@@ -137,6 +121,9 @@ int main(void)
 	visitor = start(opens);
 	check_beside(&visitor, 1, "open_and_close_of_the_same_queue");
 	check(end(&visitor), "and_its_process_ends");
+	visitor = start(gives_up);
+	check_beside(&visitor, 1, "close_with_a_descriptor_behind_it");
+	check(end(&visitor), "and_its_process_ends_too");
 	say(neighbour.talk, 'c');
 	check_beside(&neighbour, 1, "close_of_another_queue");
 	say(far.talk, 'c');
@@ -160,11 +147,17 @@ int main(void)
 	check_beside(&visitor, 2, "it_closes");
 	check(end(&visitor), "and_its_process_ends");
 
+	/* The queue is disabled: what is in it comes to its end, without the page */
+	third = stall(SHARED, 3);
+	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 3, "the_queue_is_disabled");
+
 	put_file(STALL, "go");
 	end_at_once(&first);
+	end_at_once(&third);
 	for (int i = 0; i < HANG_MS / 10 && waiting(); i++)
 		usleep(10000);
 	check(!waiting(), "late_handlers_come_to_their_end");
+	check(!log_count("does not end"), "no_command_took_too_long");
 
 	printf("1..%d\n", number);
 	return failed;

@@ -9,12 +9,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/klog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "dsa-user.h"
+#include "kernel-log.h"
 #include "tap-fault.h"
 
 #define CGROUP "/sys/fs/cgroup/sva"
@@ -55,6 +55,16 @@ static inline char hear(int talk)
 	char what;
 
 	return read(talk, &what, 1) == 1 ? what : 0;
+}
+
+#define HANG_MS 60000
+
+/* Does the child say so? The time ends a test that hangs. */
+static inline int heard(struct child *child, char what)
+{
+	struct pollfd waits = { .fd = child->talk, .events = POLLIN };
+
+	return poll(&waits, 1, HANG_MS) == 1 && hear(child->talk) == what;
 }
 
 /* Has the child ended well? */
@@ -144,18 +154,6 @@ static inline void make_cgroup(const char *limit)
 {
 	mkdir(CGROUP, 0755);
 	put_file(CGROUP "/ioasids.max", limit);
-}
-
-/* How often the kernel's log has it */
-static inline int log_count(const char *words)
-{
-	static char log[1 << 18];
-	int length = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log) - 1), count = 0;
-
-	log[length < 0 ? 0 : length] = 0;
-	for (char *at = log; (at = strstr(at, words)); at++)
-		count++;
-	return count;
 }
 
 static inline int shell(const char *command)

@@ -1037,7 +1037,8 @@ static void test_abort(void)
     } cmd[] = {
         { DSA_CMD_ABORT_ALL }, { DSA_CMD_ABORT_WQ, 1 },
         { DSA_CMD_ABORT_PASID, PASID }, { DSA_CMD_RESET_WQ, 1 },
-        { DSA_CMD_RESET_DEVICE },
+        /* It has nothing to wait for in a queue that has started over */
+        { DSA_CMD_ABORT_PASID, PASID }, { DSA_CMD_RESET_DEVICE },
     };
     DSADesc d = iova_move(DSA_FLAG_BOF);
     DSAWQConfig bof = dwq;

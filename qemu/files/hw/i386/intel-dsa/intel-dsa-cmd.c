@@ -362,6 +362,8 @@ static uint8_t start(IntelDSAState *s, uint16_t *result)
         break;
     case DSA_CMD_ABORT_PASID:
         for_cmd_wqs(s, abort_operand_pasid);
+        /* Nothing to wait for, neither what others have there */
+        bitmap_zero(s->cmd_wqs, INTEL_DSA_MAX_WQS);
         return DSA_CMDSTS_SUCCESS;
     }
     for_cmd_wqs(s, snapshot);
