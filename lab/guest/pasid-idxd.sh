@@ -76,6 +76,17 @@ reset_beside_disabled() {
 	return $status
 }
 
+# sleeps LEVEL STATE: clients keep their queues, those that were not enabled stay so
+sleeps() {
+	configure dsa0 2 && enable_queues dsa0 2 && suspend "$1" "$2" || return
+	[ "$(cat /sys/bus/dsa/devices/dsa0/state /sys/bus/dsa/devices/wq0.[012]/state | tr '\n' ' ')" = \
+		"enabled enabled enabled disabled " ] || return
+	dmatest 20 2
+	status=$?
+	rmmod dmatest
+	return $status
+}
+
 # The queues carry the PASID: without it nothing comes through, and the IOMMU says which PASID that was
 taken_away() {
 	echo "disable $a iova" >"$client/command" || return
@@ -125,6 +136,12 @@ check "function level reset under dmatest" reset_under_load
 check "the device's own reset" disable
 check "function level reset beside queues that are disabled" reset_beside_disabled
 check "the device's own reset" disable
+for level in "devices freeze" "none mem"; do
+	# shellcheck disable=SC2086 # two words
+	check "suspend and resume: $level" sleeps $level
+	sed -n 's/^/# /p' /tmp/check
+	check "the device's own reset" disable
+done
 check "configure and enable" use 2
 dmesg -c >/dev/null
 check "without its PASID nothing is copied, and the fault names it" taken_away

@@ -162,17 +162,6 @@ flr() {
 	echo 1 >"$pci/$a/reset"
 }
 
-# suspend LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst); none: really
-suspend() {
-	echo 1 >/sys/module/suspend/parameters/pm_test_delay
-	echo "$1" >/sys/power/pm_test || return
-	if [ "$1" = none ]; then
-		suspend_to_ram
-	else
-		echo "$2" >/sys/power/state
-	fi
-}
-
 remove() {
 	echo 1 >"$pci/$1/remove"
 	[ ! -e "$pci/$1" ]

@@ -2,45 +2,24 @@
 /*
  * A DSA that halts while processes and a kernel client have work in it: all of them hear of it, nobody waits for it, and a
  * reset brings the device and its queues back. Prints TAP.
- *
- * The emulated device halts when bit 0 of a capability of its own is written; bit 1 says which reset it needs then.
  */
 #define _GNU_SOURCE
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
+#include "dsa-test.h"
 #include "sva-stall.h"
 
-#define FUNCTION "/sys/bus/pci/devices/0000:00:10.0/"
 #define CLIENT "/sys/kernel/debug/idxd-client/"
 #define ROUNDS 5
 
-enum needs { NEEDS_SOFTWARE_RESET = 0, NEEDS_FLR = 2 };
+enum needs { NEEDS_SOFTWARE_RESET = 0, NEEDS_FLR = DSA_TEST_NEEDS_FLR };
 
 static int halts;
 
-/* Of the vendor-specific extended capability (PCIe 7.9.5) with ID 7E57h */
-static int test_capability(int config)
-{
-	uint32_t header, vsec;
-	int at = 0x100;
-
-	while (at && pread(config, &header, 4, at) == 4) {
-		if ((header & 0xffff) == 0xb && pread(config, &vsec, 4, at + 4) == 4 && (vsec & 0xffff) == 0x7e57)
-			return at;
-		at = header >> 20;
-	}
-	return 0;
-}
-
 static void halt(enum needs needs)
 {
-	int config = open(FUNCTION "config", O_RDWR), at = test_capability(config);
-	uint32_t value = 1 | needs;
-
-	if (!at || pwrite(config, &value, 4, at + 8) != 4)
-		printf("# the device was not halted\n");
-	close(config);
+	dsa_test(DSA_TEST_HALT | needs);
 	halts++;
 }
 
