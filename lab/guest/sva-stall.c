@@ -8,6 +8,7 @@
  * the test when one does not come.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -62,6 +63,28 @@ static int gives_up(int talk)
 	return 0;
 }
 
+static void *touches(void *slow)
+{
+	return (void *)(uintptr_t)*(volatile uint8_t *)slow;
+}
+
+/* Behind the mmap_lock of its own process, which a thread has that waits for the page */
+static int opens_late(int talk)
+{
+	int memory = open(STALL, O_RDWR), file;
+	pthread_t thread;
+	void *slow = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+
+	if (pthread_create(&thread, NULL, touches, slow))
+		return 1;
+	hear(talk);
+	say(talk, 'g');
+	file = open(queue_name, O_RDWR);
+	pthread_join(thread, NULL);
+	/* The queue has gone meanwhile */
+	return file >= 0 || errno != ENXIO;
+}
+
 static int waiting(void)
 {
 	return number_in(STALL, "");
@@ -92,7 +115,7 @@ static struct child stall(const char *name, int count)
 
 int main(void)
 {
-	struct child neighbour, far, visitor, first, second, third;
+	struct child neighbour, far, visitor, first, second, third, late;
 	int module = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
 
 	printf("TAP version 13\n");
@@ -147,13 +170,29 @@ int main(void)
 	check_beside(&visitor, 2, "it_closes");
 	check(end(&visitor), "and_its_process_ends");
 
+	/* It waits for its own memory when it opens the queue */
+	late = start(opens_late);
+	for (int i = 0; i < HANG_MS / 10 && waiting() < 3; i++)
+		usleep(10000);
+	say(late.talk, 'g');
+	heard(&late, 'g');
+	usleep(100000);
+	visitor = start(opens);
+	check_beside(&visitor, 3, "open_and_close_beside_one_who_opens_and_waits");
+	check(end(&visitor), "and_its_process_ends_then");
+	queue_name = SHARED2;
+	visitor = start(opens);
+	check_beside(&visitor, 3, "and_those_of_another_device");
+	check(end(&visitor), "whose_process_ends");
+
 	/* The queue is disabled: what is in it comes to its end, without the page */
-	third = stall(SHARED, 3);
-	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 3, "the_queue_is_disabled");
+	third = stall(SHARED, 4);
+	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 4, "the_queue_is_disabled");
 
 	put_file(STALL, "go");
 	end_at_once(&first);
 	end_at_once(&third);
+	check(end(&late), "who_waited_finds_that_the_queue_has_gone");
 	for (int i = 0; i < HANG_MS / 10 && waiting(); i++)
 		usleep(10000);
 	check(!waiting(), "late_handlers_come_to_their_end");
