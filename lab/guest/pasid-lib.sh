@@ -34,6 +34,13 @@ says() {
 	esac
 }
 
+# group_says PATTERN COMMAND...: the same of what pasid-group-mod.c answers
+group_says() {
+	client=/sys/kernel/debug/pasid-group
+	says "$@"
+	client=/sys/kernel/debug/iommu-dma-pasid-test
+}
+
 # bind DEVICE DRIVER: whatever it is bound to now; DRIVER - leaves it without
 bind() {
 	[ ! -e "$pci/$1/driver" ] || echo "$1" >"$pci/$1/driver/unbind"
