@@ -62,7 +62,7 @@ def command(scenario: Scenario, kernel: Path, initrd: Path, results: Path, accel
         words += ["-chardev", "stdio,id=console,mux=on,signal=off", "-mon", "console"]
     else:
         words += ["-chardev", "file,id=console,path=console.log"]
-    words += ["-serial", "chardev:console", "-device", "virtio-serial-pci"]
+    words += ["-serial", "chardev:console", "-device", "virtio-serial-pci,bus=pcie.0"]
     for number, name in enumerate(("output", "verdict"), 1):
         file = "output.log" if name == "output" else "verdict"
         words += ["-chardev", f"file,id={name},path={file}",

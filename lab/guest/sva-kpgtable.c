@@ -5,10 +5,11 @@
  * table, and the page comes back with entries that open a page of the kernel. The device must not get there.
  * Prints TAP.
  *
- * usage: sva-kpgtable [no-cache]
+ * usage: sva-kpgtable [no-cache|two]
  *
  * First the same with a table that the kernel did not free, and no flush: with such caches the device gets there,
- * so the test would see it; with "no-cache", the machine has none, and the device does not.
+ * so the test would see it; with "no-cache", the machine has none, and the device does not. With "two" a second DSA
+ * behind another IOMMU does all that the first one does.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,8 +25,10 @@
 #include "tap-fault.h"
 
 #define TRIES 5
+#define SET_UP(more) "( sh /lab/sva-queues.sh 0 " more " ) >/tmp/queues 2>&1 || { sed 's/^/# /' /tmp/queues; exit 1; }"
 
-static struct queue queue;
+static struct queue queue[2];
+static int queues = 1;
 static int module;
 
 static int load(const char *path)
@@ -36,10 +39,10 @@ static int load(const char *path)
 }
 
 /* A user may not go there, whatever the reason */
-static int refused(void *target)
+static int refused(struct queue *queue, void *target)
 {
 	static uint8_t source[64] __attribute__((aligned(64))) = "anything";
-	int status = copy(&queue, target, source, sizeof(source), 0);
+	int status = copy(queue, target, source, sizeof(source), 0);
 
 	if (status != (DSA_COMP_PAGE_FAULT_NOBOF | DSA_COMP_STATUS_WRITE))
 		printf("# copy to %p: status %#x\n", target, status);
@@ -56,16 +59,19 @@ static int once(enum kpgtable_kind kind, unsigned int how, int expect_written)
 	if (ioctl(module, KPGTABLE_MAP, &address))
 		return -1;
 	target = (void *)(uintptr_t)address;
-	if (!refused(target)) {
-		printf("# with the table in place\n");
-		return 0;
+	for (int i = 0; i < queues; i++) {
+		if (!refused(&queue[i], target)) {
+			printf("# with the table in place\n");
+			return 0;
+		}
 	}
 	if (ioctl(module, how))
 		return -1;
 	if (how == KPGTABLE_FREE && ioctl(module, KPGTABLE_TAKE))
 		return -1;
-	if (refused(target) == expect_written)
-		return 0;
+	for (int i = 0; i < queues; i++)
+		if (refused(&queue[i], target) == expect_written)
+			return 0;
 	written = ioctl(module, KPGTABLE_WRITTEN);
 	if (written)
 		printf("# the device wrote a page of the kernel\n");
@@ -87,12 +93,13 @@ static void test(enum kpgtable_kind kind, unsigned int how, int expect_written, 
 
 	/* Others use the same addresses and pages */
 	for (int i = 0; i < TRIES && ok < 0; i++) {
-		if (!queue_open(&queue, DEDICATED)) {
+		if (!queue_open(&queue[0], DEDICATED) && (queues < 2 || !queue_open(&queue[1], DEDICATED2))) {
 			ok = once(kind, how, expect_written);
 			if (ok < 0)
 				printf("# %s\n", strerror(errno));
 			/* Flushes also what a control leaves in caches, before the pages become something else */
-			queue_close(&queue);
+			for (int j = 0; j < queues; j++)
+				queue_close(&queue[j]);
 		}
 		if (ioctl(module, KPGTABLE_END))
 			ok = 0;
@@ -107,7 +114,9 @@ int main(int argc, char **argv)
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
-	check(!system("sh /lab/sva-queues.sh >/tmp/queues 2>&1 || { sed 's/^/# /' /tmp/queues; exit 1; }"),
+	if (argc > 1 && !strcmp(argv[1], "two"))
+		queues = 2;
+	check(!system(queues == 1 ? SET_UP("") : SET_UP("&& sh /lab/sva-queues.sh 1")),
 	      "queues_of_type_user");
 	module = load("/lab/kpgtable-mod.ko") ? -1 : open("/sys/kernel/debug/kpgtable", O_RDWR | O_CLOEXEC);
 	if (module < 0) {
