@@ -69,14 +69,18 @@ claimed_and_released $b
 echo "# not for a device that user space owns"
 exec 5>"$client/command"
 check "user space claims $b" sh -c "echo claim $b >&5"
+dmesg -c >/dev/null
 group_says "Device or resource busy" bind $b
+check "and the log says why" logged "$b: not bound.*user space owns"
 exec 5>&-
 bonds $b
 group_says "ok $pasid" unbind $b
 
 echo "# nor with a PASID that a domain has"
 group_says ok take $b
+dmesg -c >/dev/null
 group_says "Device or resource busy" bind $b
+check "and the log says why" logged "$b: not bound.*a domain has the PASID"
 group_says ok domain $b
 group_says ok leave $b
 bonds $b
