@@ -43,34 +43,45 @@ static bool ioasid_same_group(const struct ioasid_allocator_ops *a,
 	return a->alloc == b->alloc && a->free == b->free;
 }
 
-static int ioasid_number_alloc_custom(struct ioasid_entry *e, ioasid_t min,
-				      ioasid_t max)
+/*
+ * One try under the lock of ioasid_xa: the number is in ioasid_xa before the lock
+ * is dropped, or has gone back to its allocator, which may be another one then.
+ * xas_error() says how it went.
+ */
+static void ioasid_number_try_custom(struct xa_state *xas,
+				     struct ioasid_entry *e, ioasid_t min,
+				     ioasid_t max)
 {
 	struct ioasid_allocator_ops *ops = ioasid_allocator();
 	ioasid_t id;
-	int ret;
 
 	id = ops->alloc(min, max, ops->pdata);
-	if (id == INVALID_IOASID)
-		return -ENOSPC;
+	if (id == INVALID_IOASID) {
+		xas_set_err(xas, -ENOSPC);
+		return;
+	}
 	if (id < min || id > max) {
-		ops->free(id, ops->pdata);
-		return -ENOSPC;
+		xas_set_err(xas, -ENOSPC);
+		goto give_back;
 	}
 
-	e->id = id;
-	/* May drop the lock to get memory. */
-	ret = __xa_insert(&ioasid_xa, id, e, GFP_KERNEL);
-	if (!ret) {
-		__xa_set_mark(&ioasid_xa, id, IOASID_MARK_CUSTOM);
-		return 0;
+	xas_set(xas, id);
+	if (xas_load(xas)) {
+		/* Do not take the number away from its holder. */
+		WARN_ONCE(1, "custom allocator gave IOASID %u twice\n", id);
+		xas_set_err(xas, -ENOSPC);
+		return;
 	}
-	/* Do not take the number away from its holder. */
-	if (WARN_ONCE(ret == -EBUSY, "custom allocator gave IOASID %u twice\n", id))
-		return -ENOSPC;
-	if (ops == ioasid_allocator())
-		ops->free(id, ops->pdata);
-	return ret;
+	e->id = id;
+	xas_store(xas, e);
+	if (!xas_error(xas)) {
+		/* For __xa_alloc(), when there is no allocator any more */
+		xas_clear_mark(xas, XA_FREE_MARK);
+		xas_set_mark(xas, IOASID_MARK_CUSTOM);
+		return;
+	}
+give_back:
+	ops->free(id, ops->pdata);
 }
 
 static void ioasid_number_give(struct ioasid_entry *e)
@@ -85,6 +96,7 @@ static void ioasid_number_give(struct ioasid_entry *e)
  */
 int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 {
+	XA_STATE(xas, &ioasid_xa, 0);
 	int ret = 0;
 
 	xa_lock_irq(&ioasid_xa);
@@ -92,22 +104,41 @@ int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 		ret = __ioasid_pool_take(IOASID_POOL_SHARED, 1);
 	if (ret)
 		goto out_unlock;
-	while (!ioasid_allocator()) {
+again:
+	if (!ioasid_allocator()) {
+		/* May drop the lock to get memory. */
 		ret = __xa_alloc(&ioasid_xa, &e->id, e, XA_LIMIT(min, max),
 				 GFP_KERNEL);
 		if (ret == -EBUSY)
 			ret = -ENOSPC;
 		if (ret || likely(!ioasid_allocator()))
 			goto out;
-		/* One was registered while the lock was dropped for memory. */
+		/* One was registered meanwhile. */
 		__xa_erase(&ioasid_xa, e->id);
 	}
-	ret = ioasid_number_alloc_custom(e, min, max);
+
+	/*
+	 * It may go, or another one come, whenever the lock is dropped, so that
+	 * is done without a number in hand.
+	 */
+	ioasid_number_try_custom(&xas, e, min, max);
+	if (xas_error(&xas) == -ENOMEM) {
+		bool more;
+
+		xa_unlock_irq(&ioasid_xa);
+		more = xas_nomem(&xas, GFP_KERNEL);
+		xa_lock_irq(&ioasid_xa);
+		if (more)
+			goto again;
+	}
+	ret = xas_error(&xas);
 out:
 	if (ret)
 		ioasid_number_give(e);
 out_unlock:
 	xa_unlock_irq(&ioasid_xa);
+	/* A node that was not needed in the end */
+	xas_destroy(&xas);
 	return ret;
 }
 

@@ -105,7 +105,7 @@ bool ioasid_entry_tryget(struct ioasid_entry *e)
 }
 
 /*
- * Look an id up and take a reference.  Returns NULL and sets *err to -EINVAL
+ * Look an id up and take a reference.  Returns NULL and sets *err to -ENOENT
  * (no such id), -EACCES (not of @set; NULL is any) or -EBUSY (being freed).
  */
 struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
@@ -117,7 +117,7 @@ struct ioasid_entry *ioasid_entry_get(struct ioasid_set *set, ioasid_t id,
 	rcu_read_lock();
 	e = ioasid_entry_lookup(id);
 	if (!e)
-		*err = -EINVAL;
+		*err = -ENOENT;
 	else if (set && e->set != set)
 		*err = -EACCES;
 	else if (!ioasid_entry_tryget(e))
@@ -154,6 +154,7 @@ static void ioasid_wake_waiters(const struct ioasid_entry *e)
 static void ioasid_entry_release(struct ioasid_entry *e)
 {
 	struct ioasid_set *set = e->set;
+	void *private = rcu_dereference(e->private);
 	ioasid_t id = e->id;
 	unsigned long flags;
 	bool emit, last;
@@ -169,10 +170,11 @@ static void ioasid_entry_release(struct ioasid_entry *e)
 		emit = ioasid_emit_begin(e);
 		spin_unlock_irqrestore(&e->lock, flags);
 		if (!WARN_ON_ONCE(!emit))
-			ioasid_emit(e);
+			ioasid_emit(e, IOASID_NOTIFY_NONE);
 	}
 
-	WARN_ON_ONCE(e->uses || e->spids || !(e->flags & IOASID_FREE_SENT));
+	WARN_ON_ONCE(e->uses || e->spid != INVALID_IOASID ||
+		     !(e->flags & IOASID_FREE_SENT));
 	trace_gone(set->serial, id);
 	/* Before the number and its place in the pool, or too many are charged */
 	ioasid_cg_uncharge(e);
@@ -180,7 +182,7 @@ static void ioasid_entry_release(struct ioasid_entry *e)
 	last = ioasid_set_del(set, e);
 	ioasid_wake_waiters(e);
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
-	ioasid_set_tell_gone(set, id);
+	ioasid_set_tell_gone(set, id, private);
 	if (last)
 		ioasid_set_put(set);
 }
@@ -237,7 +239,14 @@ bool ioasid_entry_free(struct ioasid_entry *e)
 		ioasid_set_state(e, IOASID_STATE_FREE_PENDING);
 		/* Else who emits an event of it now emits FREE as well. */
 		emit = ioasid_emit_begin(e);
-		if (emit && !e->spids && !ioasid_has_subscribers(e->set)) {
+		/*
+		 * The state before the look for subscribers: one that is not
+		 * seen here gets no reference, as it takes that afterwards.
+		 * Pairs with the barrier in ioasid_entry_tryget().
+		 */
+		smp_mb();
+		if (emit && e->spid == INVALID_IOASID &&
+		    !ioasid_has_subscribers(e->set)) {
 			e->flags |= IOASID_FREE_SENT;
 			e->flags &= ~(IOASID_EMITTING | IOASID_OWNED);
 			emit = false;
@@ -248,7 +257,7 @@ bool ioasid_entry_free(struct ioasid_entry *e)
 
 	/* The owner's reference keeps it until subscribers know. */
 	if (emit)
-		return ioasid_emit(e);
+		return ioasid_emit(e, IOASID_NOTIFY_NONE);
 	return drop && ioasid_entry_put_owner(e);
 }
 
@@ -300,7 +309,7 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 	e->state = IOASID_STATE_NEW;
 	e->flags = 0;
 	e->uses = 0;
-	e->spids = NULL;
+	e->spid = INVALID_IOASID;
 	spin_lock_init(&e->lock);
 	refcount_set(&e->refs, 0);
 
@@ -320,7 +329,7 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 
 	trace_alloc(set->serial, nr);
 	if (emit) {
-		ioasid_emit(e);
+		ioasid_emit(e, IOASID_NOTIFY_ALLOC);
 		ioasid_entry_put(e);
 	}
 	*id = nr;
@@ -454,7 +463,7 @@ EXPORT_SYMBOL_GPL(ioasid_free_sync);
  * @id: the id
  *
  * Context: Any context but NMI.
- * Return: 0; -EINVAL when there is no such id; -EACCES when it is not of @set;
+ * Return: 0; -ENOENT when there is no such id; -EACCES when it is not of @set;
  * -EBUSY when it is being freed.
  */
 int ioasid_get(struct ioasid_set *set, ioasid_t id)
@@ -482,7 +491,7 @@ int ioasid_get_if_owned(ioasid_t id)
 
 	e = ioasid_entry_get(NULL, id, &ret);
 	if (!e)
-		return ret == -EINVAL ? -ENOENT : ret;
+		return ret;
 
 	if (e->set->type != IOASID_SET_TYPE_MM)
 		ret = -EINVAL;

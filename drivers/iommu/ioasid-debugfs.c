@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
+#include <linux/string_helpers.h>
 
 #include "ioasid-private.h"
 
@@ -25,44 +26,91 @@ static const char * const ioasid_state_names[] = {
 	[IOASID_STATE_GONE] = "gone",
 };
 
-static void *ioasid_seq_find(loff_t *pos)
-{
-	unsigned long index;
-	void *p;
+/**
+ * struct ioasid_seq - an open file
+ * @set: where the last read() stopped, a reference is held, or NULL
+ * @pos: the position of that
+ *
+ * A reader gets a page at a time, and there may be very many sets: the next read()
+ * goes on from @set instead of counting them again.
+ */
+struct ioasid_seq {
+	struct ioasid_set *set;
+	loff_t pos;
+};
 
-	if (!*pos)
-		return SEQ_START_TOKEN;
-	if (*pos < IOASID_POS_IDS) {
-		p = seq_list_start(&ioasid_sets, *pos - 1);
-		if (p)
-			return p;
-		*pos = IOASID_POS_IDS;
-	}
-	index = *pos - IOASID_POS_IDS;
-	p = xa_find(&ioasid_xa, &index, IOASID_MAX, XA_PRESENT);
+static void *ioasid_seq_id(loff_t *pos)
+{
+	unsigned long index = *pos - IOASID_POS_IDS;
+	void *p = xa_find(&ioasid_xa, &index, IOASID_MAX, XA_PRESENT);
+
 	*pos = IOASID_POS_IDS + index;
 	return p;
+}
+
+/* At a set, or behind the last one at the first id */
+static void *ioasid_seq_set(struct list_head *at, loff_t *pos)
+{
+	/* More sets than there are positions are not shown. */
+	if (at != &ioasid_sets && *pos < IOASID_POS_IDS)
+		return at;
+	*pos = IOASID_POS_IDS;
+	return ioasid_seq_id(pos);
 }
 
 static void *ioasid_seq_start(struct seq_file *m, loff_t *pos)
 	__acquires(RCU)
 {
+	struct ioasid_seq *seq = m->private;
+	struct list_head *at;
+	loff_t left;
+
 	mutex_lock(&ioasid_sets_lock);
 	rcu_read_lock();
-	return ioasid_seq_find(pos);
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	if (*pos >= IOASID_POS_IDS)
+		return ioasid_seq_id(pos);
+
+	/* A set with a reference is in the list. */
+	if (seq->set && seq->pos == *pos)
+		return &seq->set->sets;
+	left = *pos - 1;
+	for (at = ioasid_sets.next; at != &ioasid_sets && left; at = at->next)
+		left--;
+	return ioasid_seq_set(at, pos);
 }
 
 static void *ioasid_seq_next(struct seq_file *m, void *v, loff_t *pos)
 {
 	++*pos;
-	return ioasid_seq_find(pos);
+	if (v == SEQ_START_TOKEN)
+		return ioasid_seq_set(ioasid_sets.next, pos);
+	if (*pos <= IOASID_POS_IDS)
+		return ioasid_seq_set(((struct list_head *)v)->next, pos);
+	return ioasid_seq_id(pos);
 }
 
 static void ioasid_seq_stop(struct seq_file *m, void *v)
 	__releases(RCU)
 {
+	struct ioasid_seq *seq = m->private;
+	struct ioasid_set *old = seq->set;
+
+	seq->set = NULL;
+	if (v && v != SEQ_START_TOKEN && m->index < IOASID_POS_IDS) {
+		struct ioasid_set *set = list_entry(v, struct ioasid_set, sets);
+
+		/* One that goes is not waited for: its place is counted. */
+		if (ioasid_set_tryget(set)) {
+			seq->set = set;
+			seq->pos = m->index;
+		}
+	}
 	rcu_read_unlock();
 	mutex_unlock(&ioasid_sets_lock);
+	if (old)
+		ioasid_set_put(old);
 }
 
 static void ioasid_show_pool(struct seq_file *m)
@@ -78,16 +126,19 @@ static void ioasid_show_pool(struct seq_file *m)
 
 static void ioasid_show_set(struct seq_file *m, struct ioasid_set *set)
 {
-	seq_printf(m, "set %u type %s quota %u used %u pending %d owner %s\n",
+	seq_printf(m, "set %u type %s quota %u used %u pending %d owner ",
 		   set->serial, set->type == IOASID_SET_TYPE_MM ? "mm" : "null",
 		   READ_ONCE(set->quota), READ_ONCE(set->nr),
-		   max(atomic_read(&set->pending), 0), set->comm);
+		   max(atomic_read(&set->pending), 0));
+	/* A task chooses its name: no lines, no control characters. */
+	seq_escape_mem(m, set->comm, strlen(set->comm),
+		       ESCAPE_OCTAL | ESCAPE_NAP | ESCAPE_APPEND, "\\");
+	seq_putc(m, '\n');
 }
 
 static void ioasid_show_id(struct seq_file *m, struct ioasid_entry *e)
 {
-	ioasid_t spid = INVALID_IOASID;
-	struct ioasid_spid *s;
+	ioasid_t spid;
 	unsigned long flags;
 	unsigned int refs;
 	u8 state;
@@ -95,9 +146,7 @@ static void ioasid_show_id(struct seq_file *m, struct ioasid_entry *e)
 	spin_lock_irqsave(&e->lock, flags);
 	state = e->state;
 	refs = refcount_read(&e->refs);
-	s = ioasid_spid_current(e);
-	if (s)
-		spid = s->spid;
+	spid = ioasid_spid_current(e);
 	spin_unlock_irqrestore(&e->lock, flags);
 
 	seq_printf(m, "id %u set %u state %s refs %u", e->id, e->set->serial,
@@ -124,7 +173,29 @@ static const struct seq_operations ioasid_sops = {
 	.stop = ioasid_seq_stop,
 	.show = ioasid_seq_show,
 };
-DEFINE_SEQ_ATTRIBUTE(ioasid);
+
+static int ioasid_seq_open(struct inode *inode, struct file *file)
+{
+	return seq_open_private(file, &ioasid_sops, sizeof(struct ioasid_seq));
+}
+
+static int ioasid_seq_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *m = file->private_data;
+	struct ioasid_seq *seq = m->private;
+
+	if (seq->set)
+		ioasid_set_put(seq->set);
+	return seq_release_private(inode, file);
+}
+
+static const struct file_operations ioasid_fops = {
+	.owner = THIS_MODULE,
+	.open = ioasid_seq_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = ioasid_seq_release,
+};
 
 void ioasid_debugfs_init(void)
 {

@@ -9,13 +9,19 @@
  * Handlers run without any lock of the core and may call every function of it
  * that does not sleep, also for the id that the event is about.  What keeps the
  * events of one id in order is its mark IOASID_EMITTING: who has it is the only
- * one to deliver, and delivers everything that becomes due in the meantime.
+ * one to deliver.
+ *
+ * Who allocates or attaches an SPID has the mark for what it does, and waits for
+ * it if it must.  Detaching and freeing is possible in any context and leaves
+ * its event to who has the mark:
  *
  *	due						delivered
- *	!IOASID_ALLOC_SENT				ALLOC
- *	oldest of e->spids is !bind_sent		BIND
- *	oldest of e->spids is bind_sent and detached	UNBIND, then removed
+ *	IOASID_DETACHED					UNBIND, then removed
  *	state FREE_PENDING and !IOASID_FREE_SENT	FREE, nothing after it
+ *
+ * As there is no SPID to detach before another one could take the mark, nobody
+ * ever delivers more than one event of its own and these two, whatever others do
+ * with the id meanwhile.
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
@@ -23,6 +29,7 @@
 #include <linux/init.h>
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <trace/events/ioasid.h>
 
@@ -51,6 +58,7 @@ struct ioasid_mm_sub {
  * @sub: the subscriber
  * @set: the set; the link is removed before it goes
  * @list: in @sub's links
+ * @in_set: in @set's links
  * @replay: the subscriber has not been told of all ids that were there first
  */
 struct ioasid_mm_link {
@@ -58,8 +66,12 @@ struct ioasid_mm_link {
 	struct ioasid_mm_sub *sub;
 	struct ioasid_set *set;
 	struct list_head list;
+	struct list_head in_set;
 	bool replay;
 };
+
+/* How many links to remove before others get the mutex */
+#define IOASID_MM_BATCH		64
 
 /* Subscribers by mm and their links, under ioasid_sets_lock */
 static LIST_HEAD(ioasid_mm_subs);
@@ -75,20 +87,20 @@ bool ioasid_emit_begin(struct ioasid_entry *e)
 }
 
 /* Under RCU, for the private data: ioasid_detach_data() */
-static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
-			ioasid_t spid)
+static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event)
 {
+	/* The SPID stays, as we have the mark. */
 	struct ioasid_nb_args args = {
 		.id = e->id,
-		.spid = spid,
+		.spid = e->spid,
 		.set = e->set,
 	};
 	int ret;
 
 	if (event == IOASID_NOTIFY_BIND)
-		trace_bind(e->set->serial, e->id, spid);
+		trace_bind(e->set->serial, e->id, args.spid);
 	else if (event == IOASID_NOTIFY_UNBIND)
-		trace_unbind(e->set->serial, e->id, spid);
+		trace_unbind(e->set->serial, e->id, args.spid);
 
 	args.pdata = rcu_dereference(e->private);
 	ret = atomic_notifier_call_chain(&e->set->chain, event, &args);
@@ -98,15 +110,14 @@ static void ioasid_call(struct ioasid_entry *e, enum ioasid_notify_event event,
 }
 
 /*
- * Deliver what is due, then give up the mark, and with FREE drop the owner's
- * reference.  The caller has the mark and a reference, that of the owner if it
- * is about FREE, or is releasing the entry.  Returns true when it has dropped
- * the last one.
+ * Deliver @first, the caller's own event, if it is one, and what is due, then
+ * give up the mark, and with FREE drop the owner's reference.  The caller has the
+ * mark and a reference, that of the owner if it is about FREE, or is releasing
+ * the entry.  Returns true when it has dropped the last one.
  */
-bool ioasid_emit(struct ioasid_entry *e)
+bool ioasid_emit(struct ioasid_entry *e, enum ioasid_notify_event first)
 {
 	bool drop_owner = false;
-	struct ioasid_spid *s;
 	unsigned long flags;
 
 	/*
@@ -114,45 +125,25 @@ bool ioasid_emit(struct ioasid_entry *e)
 	 * it, for ioasid_mm_replay().
 	 */
 	rcu_read_lock();
+	if (first != IOASID_NOTIFY_NONE)
+		ioasid_call(e, first);
+
 	spin_lock_irqsave(&e->lock, flags);
-	for (;;) {
-		enum ioasid_notify_event event;
-		ioasid_t spid = INVALID_IOASID;
-
-		s = e->spids;
-		if (!(e->flags & IOASID_ALLOC_SENT)) {
-			e->flags |= IOASID_ALLOC_SENT;
-			event = IOASID_NOTIFY_ALLOC;
-		} else if (s && !s->bind_sent) {
-			s->bind_sent = true;
-			event = IOASID_NOTIFY_BIND;
-			spid = s->spid;
-		} else if (s && s->detached) {
-			event = IOASID_NOTIFY_UNBIND;
-			spid = s->spid;
-		} else if (ioasid_entry_is_freed(e) &&
-			   !(e->flags & IOASID_FREE_SENT)) {
-			e->flags |= IOASID_FREE_SENT;
-			event = IOASID_NOTIFY_FREE;
-			if (s)
-				spid = s->spid;
-		} else {
-			break;
-		}
+	if (e->flags & IOASID_DETACHED) {
 		spin_unlock_irqrestore(&e->lock, flags);
-
-		ioasid_call(e, event, spid);
-
+		ioasid_call(e, IOASID_NOTIFY_UNBIND);
 		spin_lock_irqsave(&e->lock, flags);
-		if (event == IOASID_NOTIFY_UNBIND) {
+		ioasid_spid_pop(e);
+	}
+	if (ioasid_entry_is_freed(e) && !(e->flags & IOASID_FREE_SENT)) {
+		e->flags |= IOASID_FREE_SENT;
+		spin_unlock_irqrestore(&e->lock, flags);
+		ioasid_call(e, IOASID_NOTIFY_FREE);
+		spin_lock_irqsave(&e->lock, flags);
+		if (e->spid != INVALID_IOASID)
 			ioasid_spid_pop(e);
-		} else if (event == IOASID_NOTIFY_FREE) {
-			while (e->spids)
-				ioasid_spid_pop(e);
-			drop_owner = e->flags & IOASID_OWNED;
-			e->flags &= ~IOASID_OWNED;
-			break;
-		}
+		drop_owner = e->flags & IOASID_OWNED;
+		e->flags &= ~IOASID_OWNED;
 	}
 	e->flags &= ~IOASID_EMITTING;
 	spin_unlock_irqrestore(&e->lock, flags);
@@ -161,22 +152,77 @@ bool ioasid_emit(struct ioasid_entry *e)
 	return drop_owner && ioasid_entry_put_owner(e);
 }
 
-/* Wait for the mark; returns false when the id has had its FREE event. */
-static bool ioasid_emit_begin_wait(struct ioasid_entry *e)
+/*
+ * Handlers do not sleep and nobody delivers more than three events, so what is
+ * waited for does not take long; it is rare as well.  Returns 0 or -ERESTARTSYS.
+ */
+static int ioasid_emit_wait(void)
+{
+	schedule_timeout_killable(1);
+	return fatal_signal_pending(current) ? -ERESTARTSYS : 0;
+}
+
+/*
+ * Wait for the mark.  The caller has a reference, not that of the owner.
+ * Returns 0; -EBUSY when the id has had its FREE event; -ERESTARTSYS when the
+ * task was killed.
+ */
+int ioasid_emit_begin_wait(struct ioasid_entry *e)
 {
 	bool mine, dead;
+	int ret;
 
 	for (;;) {
 		spin_lock_irq(&e->lock);
 		dead = e->flags & IOASID_FREE_SENT;
 		mine = !dead && ioasid_emit_begin(e);
 		spin_unlock_irq(&e->lock);
-		if (dead || mine)
-			return mine;
-		/* Handlers do not sleep, so it is not for long. */
-		schedule_timeout_uninterruptible(1);
+		if (mine)
+			return 0;
+		if (dead)
+			return -EBUSY;
+		ret = ioasid_emit_wait();
+		if (ret)
+			return ret;
 	}
 }
+
+/**
+ * ioasid_wait_events - wait until subscribers know what happened to an id
+ * @set: the set that it belongs, or belonged, to
+ * @id: the id, which the caller keeps from being allocated again in @set
+ *
+ * ioasid_free() and ioasid_detach_spid() leave their event to another CPU when
+ * that is delivering one of the same id.  Who needs to know that no subscriber
+ * uses an SPID any more, and that it can name another id, calls this afterwards.
+ *
+ * Context: Process context, sleeps.
+ * Return: 0; -ERESTARTSYS when the task was killed.
+ */
+int ioasid_wait_events(struct ioasid_set *set, ioasid_t id)
+{
+	struct ioasid_entry *e;
+	bool busy;
+	int ret;
+
+	for (;;) {
+		rcu_read_lock();
+		e = ioasid_entry_lookup(id);
+		busy = false;
+		if (e && e->set == set) {
+			spin_lock_irq(&e->lock);
+			busy = e->flags & IOASID_EMITTING;
+			spin_unlock_irq(&e->lock);
+		}
+		rcu_read_unlock();
+		if (!busy)
+			return 0;
+		ret = ioasid_emit_wait();
+		if (ret)
+			return ret;
+	}
+}
+EXPORT_SYMBOL_GPL(ioasid_wait_events);
 
 static void ioasid_mm_call(struct ioasid_mm_link *link,
 			   enum ioasid_notify_event event, ioasid_t spid,
@@ -210,22 +256,25 @@ static int ioasid_mm_notify(struct notifier_block *nb, unsigned long event,
 }
 
 /* Tell a new subscriber of the ids that the set has. */
-static void ioasid_mm_replay(struct ioasid_mm_link *link)
+static int ioasid_mm_replay(struct ioasid_mm_link *link)
 {
 	struct ioasid_nb_args args = { .set = link->set };
 	struct ioasid_entry *e = NULL;
 	ioasid_t spid;
+	int ret;
 
 	while ((e = ioasid_set_next(link->set, e))) {
-		if (!ioasid_emit_begin_wait(e))
+		ret = ioasid_emit_begin_wait(e);
+		if (ret == -EBUSY)
 			continue;
-
-		/* Nothing is due while nobody had the mark. */
-		spin_lock_irq(&e->lock);
-		spid = e->spids ? e->spids->spid : INVALID_IOASID;
-		spin_unlock_irq(&e->lock);
+		if (ret) {
+			ioasid_entry_put(e);
+			return ret;
+		}
 
 		rcu_read_lock();
+		/* It stays, as we have the mark. */
+		spid = e->spid;
 		args.id = e->id;
 		args.pdata = rcu_dereference(e->private);
 		ioasid_mm_call(link, IOASID_NOTIFY_ALLOC, INVALID_IOASID, &args);
@@ -233,7 +282,7 @@ static void ioasid_mm_replay(struct ioasid_mm_link *link)
 			ioasid_mm_call(link, IOASID_NOTIFY_BIND, spid, &args);
 		rcu_read_unlock();
 
-		ioasid_emit(e);
+		ioasid_emit(e, IOASID_NOTIFY_NONE);
 		cond_resched();
 	}
 
@@ -243,14 +292,16 @@ static void ioasid_mm_replay(struct ioasid_mm_link *link)
 	 */
 	synchronize_rcu();
 	WRITE_ONCE(link->replay, false);
+	return 0;
 }
 
+/* Charged to the task: who opens many files has many links. */
 static struct ioasid_mm_link *ioasid_mm_link(struct ioasid_mm_sub *sub,
 					     struct ioasid_set *set)
 {
 	struct ioasid_mm_link *link;
 
-	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return NULL;
 	link->nb.notifier_call = ioasid_mm_notify;
@@ -260,16 +311,38 @@ static struct ioasid_mm_link *ioasid_mm_link(struct ioasid_mm_sub *sub,
 	/* Until we know that the set has no ids */
 	link->replay = true;
 	list_add_tail(&link->list, &sub->links);
+	list_add_tail(&link->in_set, &set->links);
 	atomic_notifier_chain_register(&set->chain, &link->nb);
 	return link;
 }
 
-/* Waits for handlers that run. */
+/*
+ * Take a link out of its set's chain, as atomic_notifier_chain_unregister() does
+ * but for the grace period: one is enough for all links that go together.  Until
+ * it is over the link may be called.
+ */
 static void ioasid_mm_unlink(struct ioasid_mm_link *link)
 {
-	atomic_notifier_chain_unregister(&link->set->chain, &link->nb);
-	list_del(&link->list);
-	kfree(link);
+	struct atomic_notifier_head *chain = &link->set->chain;
+	struct notifier_block __rcu **pos = &chain->head;
+	struct notifier_block *nb;
+	unsigned long flags;
+
+	lockdep_assert_held(&ioasid_sets_lock);
+	spin_lock_irqsave(&chain->lock, flags);
+	for (;;) {
+		nb = rcu_dereference_protected(*pos,
+					       lockdep_is_held(&chain->lock));
+		if (WARN_ON_ONCE(!nb))
+			break;
+		if (nb == &link->nb) {
+			rcu_assign_pointer(*pos, nb->next);
+			break;
+		}
+		pos = &nb->next;
+	}
+	spin_unlock_irqrestore(&chain->lock, flags);
+	list_del(&link->in_set);
 }
 
 /* A new set: link it to the subscribers that wait for its mm. */
@@ -295,19 +368,19 @@ int ioasid_notifier_add_set(struct ioasid_set *set)
 	return 0;
 }
 
-/* The set goes, and with it the links to it. */
+/*
+ * The set goes, and with it the links to it.  Nobody calls its chain any more: a
+ * grace period has passed since the last id went, or it never had one.
+ */
 void ioasid_notifier_del_set(struct ioasid_set *set)
 {
 	struct ioasid_mm_link *link, *next;
-	struct ioasid_mm_sub *sub;
 
 	lockdep_assert_held(&ioasid_sets_lock);
-	if (set->type == IOASID_SET_TYPE_MM) {
-		list_for_each_entry(sub, &ioasid_mm_subs, list) {
-			list_for_each_entry_safe(link, next, &sub->links, list)
-				if (link->set == set)
-					ioasid_mm_unlink(link);
-		}
+	list_for_each_entry_safe(link, next, &set->links, in_set) {
+		ioasid_mm_unlink(link);
+		list_del(&link->list);
+		kfree(link);
 	}
 	WARN_ONCE(rcu_access_pointer(set->chain.head),
 		  "IOASID set is going and has subscribers\n");
@@ -390,13 +463,36 @@ static struct ioasid_mm_sub *ioasid_mm_find(struct mm_struct *mm,
 	return NULL;
 }
 
+/*
+ * Under ioasid_sets_lock, which others get in between and which is dropped in
+ * the end.  The subscriber is not found any more, and no set is linked to it.
+ */
 static void ioasid_mm_free(struct ioasid_mm_sub *sub)
+	__releases(&ioasid_sets_lock)
 {
 	struct ioasid_mm_link *link, *next;
+	LIST_HEAD(links);
+	int nr = 0;
 
-	list_for_each_entry_safe(link, next, &sub->links, list)
-		ioasid_mm_unlink(link);
+	lockdep_assert_held(&ioasid_sets_lock);
 	list_del(&sub->list);
+	while (!list_empty(&sub->links)) {
+		link = list_first_entry(&sub->links, struct ioasid_mm_link,
+					list);
+		ioasid_mm_unlink(link);
+		list_move_tail(&link->list, &links);
+		if (++nr % IOASID_MM_BATCH)
+			continue;
+		mutex_unlock(&ioasid_sets_lock);
+		cond_resched();
+		mutex_lock(&ioasid_sets_lock);
+	}
+	mutex_unlock(&ioasid_sets_lock);
+
+	/* For handlers that run */
+	synchronize_rcu();
+	list_for_each_entry_safe(link, next, &links, list)
+		kfree(link);
 	mmdrop(sub->mm);
 	kfree(sub);
 }
@@ -417,7 +513,7 @@ static void ioasid_mm_free(struct ioasid_mm_sub *sub)
  *
  * Context: Process context, may sleep; @nb is called in it.
  * Return: 0; -EINVAL for NULL or @nb without a function; -EBUSY when @nb is
- * registered for @mm already; -ENOMEM.
+ * registered for @mm already; -ENOMEM; -ERESTARTSYS when the task was killed.
  */
 int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
 {
@@ -429,7 +525,7 @@ int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
 	if (!mm || !nb || !nb->notifier_call)
 		return -EINVAL;
 
-	sub = kzalloc(sizeof(*sub), GFP_KERNEL);
+	sub = kzalloc(sizeof(*sub), GFP_KERNEL_ACCOUNT);
 	if (!sub)
 		return -ENOMEM;
 	mmgrab(mm);
@@ -446,11 +542,8 @@ int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
 		    set->token == mm && !ioasid_mm_link(sub, set))
 			ret = -ENOMEM;
 	}
-	if (ret) {
-		ioasid_mm_free(sub);
-		mutex_unlock(&ioasid_sets_lock);
-		return ret;
-	}
+	if (ret)
+		goto err_free;
 
 	/* Handlers do not run under the mutex, a reference keeps the set. */
 again:
@@ -459,13 +552,19 @@ again:
 			continue;
 		set = link->set;
 		mutex_unlock(&ioasid_sets_lock);
-		ioasid_mm_replay(link);
+		ret = ioasid_mm_replay(link);
 		ioasid_set_put(set);
 		mutex_lock(&ioasid_sets_lock);
+		if (ret)
+			goto err_free;
 		goto again;
 	}
 	mutex_unlock(&ioasid_sets_lock);
 	return 0;
+
+err_free:
+	ioasid_mm_free(sub);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(ioasid_register_notifier_mm);
 
@@ -488,7 +587,8 @@ void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 	sub = ioasid_mm_find(mm, nb);
 	if (sub)
 		ioasid_mm_free(sub);
-	mutex_unlock(&ioasid_sets_lock);
+	else
+		mutex_unlock(&ioasid_sets_lock);
 	WARN_ONCE(!sub, "IOASID notifier %ps was not registered for this mm\n",
 		  nb->notifier_call);
 }
@@ -509,12 +609,6 @@ bool ioasid_queue_work(struct work_struct *work)
 	return queue_work(ioasid_wq, work);
 }
 EXPORT_SYMBOL_GPL(ioasid_queue_work);
-
-/* After a grace period */
-bool ioasid_queue_rcu_work(struct rcu_work *rwork)
-{
-	return queue_rcu_work(ioasid_wq, rwork);
-}
 
 static int __init ioasid_notifier_init(void)
 {

@@ -18,9 +18,11 @@
 
 /*
  * All ids.  Its lock also protects the pool, so that an id and its number are
- * taken under one, and the list of custom allocators.
+ * taken under one, and the list of custom allocators.  A node is charged to the
+ * task that is the first to need it.
  */
-DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
+DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ |
+				XA_FLAGS_ACCOUNT);
 EXPORT_SYMBOL_IF_KUNIT(ioasid_xa);
 
 static struct ioasid_pool_state ioasid_pool = {

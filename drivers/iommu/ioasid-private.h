@@ -18,8 +18,8 @@
  * Locks, all usable in any context but NMI and none held while a notifier runs
  * (rcu_read_lock() is):
  *
- *	e->lock			state of one id, its uses, its SPID, its pending
- *				events
+ *	e->lock			state of one id, its uses, its SPID, who delivers
+ *				its events
  *	set->lock		the list of a set's ids, its quota and its count
  *	set->spids xa_lock	the SPIDs of a set
  *	ioasid_xa xa_lock	all ids, the capacity, the list of custom allocators
@@ -62,26 +62,10 @@ enum ioasid_state {
 #define IOASID_EMITTING		BIT(0)	/* somebody delivers its events */
 #define IOASID_FREE_SENT	BIT(1)	/* FREE was, or is being, delivered */
 #define IOASID_OWNED		BIT(2)	/* the owner's reference is not dropped */
-#define IOASID_ALLOC_SENT	BIT(3)	/* ALLOC was, or is being, delivered */
+#define IOASID_DETACHED		BIT(3)	/* UNBIND is due, then the SPID goes */
 
-/**
- * struct ioasid_spid - one attachment of an SPID to an id
- * @next: the attachment after this one
- * @spid: the SPID
- * @bind_sent: BIND was delivered
- * @detached: UNBIND is due, then it leaves the set's namespace
- *
- * An entry has a queue of these, oldest first.  All but the last are detached;
- * the queue is what is left to be told to subscribers plus the current SPID.
- * It lets the SPID change while a slow handler still hears of an older one,
- * without losing or reordering an event.
- */
-struct ioasid_spid {
-	struct ioasid_spid *next;
-	ioasid_t spid;
-	bool bind_sent;
-	bool detached;
-};
+/* For ioasid_emit(): nothing but what is due */
+#define IOASID_NOTIFY_NONE	((enum ioasid_notify_event)0)
 
 /**
  * struct ioasid_entry - an IOASID
@@ -94,8 +78,10 @@ struct ioasid_spid {
  * @uses: SPID, page table and devices, under @lock
  * @refs: references: the owner's, those of ioasid_get(), one for each use but
  *	  the SPID
- * @lock: protects @state, @flags, @uses and @spids
- * @spids: queue of SPID attachments
+ * @lock: protects @state, @flags, @uses and @spid
+ * @spid: the SPID, also one that is detached and not told of yet;
+ *	  %INVALID_IOASID for none.  Set and removed by who has the mark
+ *	  IOASID_EMITTING only.
  * @cg: the cgroup that the id is charged to, a reference is held; or NULL
  * @node: in the set's list, under the set's lock
  * @rcu: for freeing; the entry has left the list by then
@@ -110,9 +96,9 @@ struct ioasid_entry {
 	u8 flags;
 	u16 uses;
 	refcount_t refs;
-	/* state, flags, uses, spids */
+	/* state, flags, uses, spid */
 	spinlock_t lock;
-	struct ioasid_spid *spids;
+	ioasid_t spid;
 #ifdef CONFIG_CGROUP_MISC
 	struct misc_cg *cg;
 #endif
@@ -139,6 +125,7 @@ struct ioasid_entry {
  * @spids: SPID -> entry
  * @watch: is told when ids are gone, RCU
  * @chain: subscribers of this set
+ * @links: those of them that subscribed by mm, under ioasid_sets_lock
  * @sets: in the list of all sets, under ioasid_sets_lock
  * @rwork: frees the set, in process context as mmdrop() may not be called
  *	   where ids are put
@@ -160,6 +147,7 @@ struct ioasid_set {
 	struct xarray spids;
 	struct ioasid_set_watch __rcu *watch;
 	struct atomic_notifier_head chain;
+	struct list_head links;
 	struct list_head sets;
 	struct rcu_work rwork;
 };
@@ -197,7 +185,7 @@ int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
 bool ioasid_set_del(struct ioasid_set *set, struct ioasid_entry *e);
 struct ioasid_entry *ioasid_set_next(struct ioasid_set *set,
 				     struct ioasid_entry *prev);
-void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
+void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id, void *private);
 
 /**
  * enum ioasid_pool_user - who took ids from the pool
@@ -260,10 +248,10 @@ static inline void ioasid_cg_set_capacity(u32 capacity)
 /* ioasid-notifier.c */
 extern struct atomic_notifier_head ioasid_chain;
 bool ioasid_emit_begin(struct ioasid_entry *e);
-bool ioasid_emit(struct ioasid_entry *e);
+int ioasid_emit_begin_wait(struct ioasid_entry *e);
+bool ioasid_emit(struct ioasid_entry *e, enum ioasid_notify_event first);
 int ioasid_notifier_add_set(struct ioasid_set *set);
 void ioasid_notifier_del_set(struct ioasid_set *set);
-bool ioasid_queue_rcu_work(struct rcu_work *rwork);
 
 /*
  * Is there anybody to tell?  A subscriber that is not seen yet has not been told
@@ -277,7 +265,7 @@ static inline bool ioasid_has_subscribers(const struct ioasid_set *set)
 }
 
 /* ioasid-spid.c */
-struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e);
+ioasid_t ioasid_spid_current(const struct ioasid_entry *e);
 void ioasid_spid_pop(struct ioasid_entry *e);
 
 /* ioasid-allocator.c */

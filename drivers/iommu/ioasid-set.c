@@ -55,7 +55,7 @@ static void ioasid_set_release_work(struct work_struct *work)
  * Context: Process context, may sleep.
  * Return: the set with one reference, to be given back with ioasid_set_free();
  * ERR_PTR(-EINVAL) for a token that does not fit the type, -ENOSPC when @quota
- * ids are not left, -ENOMEM.
+ * ids are not left, -ENOMEM, -EINTR when the task was killed.
  */
 struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 				    enum ioasid_set_type type)
@@ -88,15 +88,22 @@ struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 	set->type = type;
 	set->token = token;
 	set->quota = quota;
-	set->gfp = type == IOASID_SET_TYPE_MM ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
+	/* What tasks cause is theirs: ids of a user, or that are charged to one */
+	set->gfp = type == IOASID_SET_TYPE_MM || !quota ? GFP_KERNEL_ACCOUNT :
+							  GFP_KERNEL;
 	get_task_comm(set->comm, current);
 	spin_lock_init(&set->lock);
 	INIT_LIST_HEAD(&set->ids);
-	xa_init_flags(&set->spids, XA_FLAGS_LOCK_IRQ);
+	/* The xarray does not look at gfp flags where it does not sleep. */
+	xa_init_flags(&set->spids, XA_FLAGS_LOCK_IRQ |
+		      (set->gfp & __GFP_ACCOUNT ? XA_FLAGS_ACCOUNT : 0));
 	ATOMIC_INIT_NOTIFIER_HEAD(&set->chain);
+	INIT_LIST_HEAD(&set->links);
 	INIT_RCU_WORK(&set->rwork, ioasid_set_release_work);
 
-	mutex_lock(&ioasid_sets_lock);
+	ret = mutex_lock_killable(&ioasid_sets_lock);
+	if (ret)
+		goto err_give;
 	ret = ioasid_notifier_add_set(set);
 	if (!ret) {
 		set->serial = ++ioasid_set_serial;
@@ -151,7 +158,8 @@ void ioasid_set_put(struct ioasid_set *set)
 	if (!refcount_dec_and_test(&set->refs))
 		return;
 	ioasid_pool_give(IOASID_POOL_QUOTA, set->quota);
-	ioasid_queue_rcu_work(&set->rwork);
+	/* Not where subscribers' work is: that of a tenant shall not wait. */
+	queue_rcu_work(system_unbound_wq, &set->rwork);
 }
 EXPORT_SYMBOL_GPL(ioasid_set_put);
 
@@ -312,8 +320,7 @@ int ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
 			ioasid_set_count(set, 1);
 		*emit = ioasid_has_subscribers(set);
 		/* Nothing comes before ALLOC. */
-		e->flags = IOASID_OWNED |
-			   (*emit ? IOASID_EMITTING : IOASID_ALLOC_SENT);
+		e->flags = IOASID_OWNED | (*emit ? IOASID_EMITTING : 0);
 		refcount_set(&e->refs, *emit ? 2 : 1);
 		/* Before the state, or it replaced what others attached. */
 		rcu_assign_pointer(e->private, private);
@@ -437,13 +444,13 @@ void ioasid_set_watch_gone(struct ioasid_set *set,
 }
 EXPORT_SYMBOL_GPL(ioasid_set_watch_gone);
 
-void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id)
+void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id, void *private)
 {
 	struct ioasid_set_watch *watch;
 
 	rcu_read_lock();
 	watch = rcu_dereference(set->watch);
 	if (watch)
-		watch->gone(watch, id);
+		watch->gone(watch, id, private);
 	rcu_read_unlock();
 }

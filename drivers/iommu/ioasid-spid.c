@@ -6,11 +6,11 @@
  * PASID that the guest uses.  It is unique within the set, and an id has one at
  * most.
  *
- * A slot of set->spids is reserved before e->lock is taken, as that may sleep.
- * It is filled, and emptied, under e->lock together with e->spids, so that the
- * namespace and the entry always agree.  An SPID stays in the namespace until
- * all subscribers had UNBIND or FREE, so that it does not name another id
- * before.  While they hear of UNBIND it can be looked up.
+ * A slot of set->spids is reserved before anything else, as that may sleep.  It is
+ * filled, and emptied, under e->lock together with e->spid, so that the namespace
+ * and the entry always agree.  An SPID stays in the namespace until all
+ * subscribers had UNBIND or FREE, so that it does not name another id before.
+ * While they hear of UNBIND it can be looked up.
  */
 #include <linux/export.h>
 #include <linux/rcupdate.h>
@@ -18,52 +18,44 @@
 
 #include "ioasid-private.h"
 
-/* Under e->lock: what the id is called now, NULL when it has no SPID */
-struct ioasid_spid *ioasid_spid_current(struct ioasid_entry *e)
+/* Under e->lock: what the id is called now */
+ioasid_t ioasid_spid_current(const struct ioasid_entry *e)
 {
-	struct ioasid_spid *s = e->spids;
-
 	lockdep_assert_held(&e->lock);
-	while (s && s->next)
-		s = s->next;
-	return s && !s->detached ? s : NULL;
+	return e->flags & IOASID_DETACHED ? INVALID_IOASID : e->spid;
 }
 
-/* Under e->lock: forget the oldest attachment, its SPID may name another id. */
+/* Under e->lock and with the mark: the SPID may name another id now. */
 void ioasid_spid_pop(struct ioasid_entry *e)
 {
-	struct ioasid_spid *s = e->spids;
 	unsigned long flags;
 
 	lockdep_assert_held(&e->lock);
 	xa_lock_irqsave(&e->set->spids, flags);
-	__xa_erase(&e->set->spids, s->spid);
+	__xa_erase(&e->set->spids, e->spid);
 	xa_unlock_irqrestore(&e->set->spids, flags);
+	e->spid = INVALID_IOASID;
+	e->flags &= ~IOASID_DETACHED;
 	ioasid_entry_end_use(e);
-	e->spids = s->next;
-	kfree(s);
 }
 
-/* Under e->lock.  Returns 0, -EEXIST or -EBUSY. */
-static int ioasid_spid_name(struct ioasid_entry *e, struct ioasid_spid *s)
+/* Under e->lock and with the mark.  Returns 0, -EEXIST or -EBUSY. */
+static int ioasid_spid_name(struct ioasid_entry *e, ioasid_t spid)
 {
-	struct ioasid_spid **tail = &e->spids;
 	unsigned long flags;
 	int ret;
 
-	if (ioasid_spid_current(e))
+	lockdep_assert_held(&e->lock);
+	if (e->spid != INVALID_IOASID)
 		return -EEXIST;
 	ret = ioasid_entry_start_use(e);
 	if (ret)
 		return ret;
-
-	while (*tail)
-		tail = &(*tail)->next;
-	*tail = s;
+	e->spid = spid;
 
 	/* The slot is reserved, so this does not allocate or fail. */
 	xa_lock_irqsave(&e->set->spids, flags);
-	__xa_store(&e->set->spids, s->spid, e, 0);
+	__xa_store(&e->set->spids, spid, e, 0);
 	xa_unlock_irqrestore(&e->set->spids, flags);
 	return 0;
 }
@@ -73,18 +65,18 @@ static int ioasid_spid_name(struct ioasid_entry *e, struct ioasid_spid *s)
  * @id: the id
  * @spid: what it shall be called in its set, anything but %INVALID_IOASID
  *
- * Subscribers get a BIND event.
+ * Subscribers get a BIND event.  Waits for another CPU, or a handler, that
+ * delivers an event of this id.
  *
  * Context: Process context, may sleep; notifiers run in it.
  * Return: 0; -EINVAL for %INVALID_IOASID; -ENOENT when there is no such id;
  * -EEXIST when the id has an SPID, or @spid names an id of the set, also while
- * its UNBIND or FREE is being delivered; -EBUSY when the id is being freed; -ENOMEM.
+ * its UNBIND or FREE is being delivered; -EBUSY when the id is being freed;
+ * -ENOMEM; -ERESTARTSYS when the task was killed.
  */
 int ioasid_attach_spid(ioasid_t id, ioasid_t spid)
 {
 	struct ioasid_entry *e;
-	struct ioasid_spid *s;
-	bool emit = false;
 	int ret;
 
 	if (spid == INVALID_IOASID)
@@ -92,40 +84,30 @@ int ioasid_attach_spid(ioasid_t id, ioasid_t spid)
 
 	e = ioasid_entry_get(NULL, id, &ret);
 	if (!e)
-		return ret == -EINVAL ? -ENOENT : ret;
-
-	s = kzalloc(sizeof(*s), e->set->gfp);
-	if (!s) {
-		ret = -ENOMEM;
-		goto out_put;
-	}
-	s->spid = spid;
+		return ret;
 
 	ret = xa_insert_irq(&e->set->spids, spid, NULL, e->set->gfp);
 	if (ret) {
 		if (ret == -EBUSY)
 			ret = -EEXIST;
-		goto out_free;
+		goto out_put;
 	}
+
+	ret = ioasid_emit_begin_wait(e);
+	if (ret)
+		goto out_erase;
 
 	spin_lock_irq(&e->lock);
-	ret = ioasid_spid_name(e, s);
-	if (!ret)
-		emit = ioasid_emit_begin(e);
+	ret = ioasid_spid_name(e, spid);
 	spin_unlock_irq(&e->lock);
-	if (ret) {
-		/* Erases the reservation. */
-		xa_erase_irq(&e->set->spids, spid);
-		goto out_free;
-	}
 
-	if (emit)
-		ioasid_emit(e);
-	ioasid_entry_put(e);
-	return 0;
+	ioasid_emit(e, ret ? IOASID_NOTIFY_NONE : IOASID_NOTIFY_BIND);
+	if (!ret)
+		goto out_put;
 
-out_free:
-	kfree(s);
+out_erase:
+	/* Only a reservation */
+	xa_erase_irq(&e->set->spids, spid);
 out_put:
 	ioasid_entry_put(e);
 	return ret;
@@ -138,7 +120,7 @@ EXPORT_SYMBOL_GPL(ioasid_attach_spid);
  *
  * Subscribers get an UNBIND event, unless FREE was sent, which implies it.  The
  * SPID may name another id of the set as soon as they had it: on return, unless
- * another CPU was delivering an event of this id.
+ * another CPU was delivering an event of this id: ioasid_wait_events().
  *
  * Context: Any context but NMI; notifiers may run in it.
  * Return: 0; -ENOENT when there is no such id or it has no SPID.
@@ -146,7 +128,6 @@ EXPORT_SYMBOL_GPL(ioasid_attach_spid);
 int ioasid_detach_spid(ioasid_t id)
 {
 	struct ioasid_entry *e;
-	struct ioasid_spid *s;
 	unsigned long flags;
 	bool emit = false;
 	int ret = -ENOENT;
@@ -159,9 +140,8 @@ int ioasid_detach_spid(ioasid_t id)
 	}
 
 	spin_lock_irqsave(&e->lock, flags);
-	s = ioasid_spid_current(e);
-	if (s) {
-		s->detached = true;
+	if (ioasid_spid_current(e) != INVALID_IOASID) {
+		e->flags |= IOASID_DETACHED;
 		ret = 0;
 		/*
 		 * Without a reference to be had the id is being released, and
@@ -175,7 +155,7 @@ int ioasid_detach_spid(ioasid_t id)
 	rcu_read_unlock();
 
 	if (emit) {
-		ioasid_emit(e);
+		ioasid_emit(e, IOASID_NOTIFY_NONE);
 		ioasid_entry_put(e);
 	}
 	return ret;

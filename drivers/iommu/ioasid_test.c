@@ -556,10 +556,10 @@ static void get_errors(struct kunit *test)
 	struct ioasid_set *mm = test_mm_set(test);
 	ioasid_t id = test_alloc(test, set), mm_id = test_alloc(test, mm);
 
-	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, IOASID_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, IOASID_MAX), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_get(other, id), -EACCES);
 	KUNIT_EXPECT_EQ(test, ioasid_use(other, id), -EACCES);
-	KUNIT_EXPECT_EQ(test, ioasid_use(NULL, IOASID_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_use(NULL, IOASID_MAX), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, id), 0);
 	KUNIT_EXPECT_FALSE(test, ioasid_put(other, id));
 	KUNIT_EXPECT_FALSE(test, ioasid_unuse(other, id));

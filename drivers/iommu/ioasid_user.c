@@ -9,17 +9,21 @@
  * 3. The last close frees all ids and waits for nobody.
  *
  * The core knows who uses an id.  What it does not know is kept here: whether
- * user space has been told of the id, and has been told that it is gone.
+ * user space has been told of the id, and has been told that it is gone.  That is
+ * the private data of the id, so it is there before the id can be found, and it is
+ * the event that the id is gone, so an event needs no memory and is never lost.
  *
- * Locks: ioasid_user->mutex serialises allocating and freeing, so that a number
- * is in one of these at a time; it is not held while user memory is accessed.
- * The xa_lock of ioasid_user->ids, taken in any context, protects the entries
- * in there, the counts and the queue of events.  Order: mutex > xa_lock.
+ * Locks: ioasid_user->mutex serialises the commands that change something, so that
+ * a number means the same id while it is held, and that at most one task of a file
+ * waits for the delivery of an event; it is not held while user memory is accessed.
+ * ioasid_user->lock, a spinlock taken in any context, protects the lists of ids,
+ * their states, and the counts.  Order: mutex > lock; read_mutex > lock.
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
 #include <linux/fs.h>
 #include <linux/ioasid-core.h>
+#include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -28,44 +32,45 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
-#include <linux/xarray.h>
 #include <uapi/linux/ioasid.h>
-
-/* Events that wait to be read, a power of 2 */
-#define IOASID_USER_EVENTS	256
 
 /**
  * enum ioasid_user_state - what user space knows of an id
- * @IOASID_USER_NONE: nothing, it has none of that number
- * @IOASID_USER_NEW: not told yet
+ * @IOASID_USER_NEW: nothing yet, ALLOC has not returned
  * @IOASID_USER_LIVE: it has the id
- * @IOASID_USER_FREEING: not told yet whether FREE leaves it pending
+ * @IOASID_USER_FREEING: FREE has not returned, or ALLOC has failed and frees it
  * @IOASID_USER_PENDING: it waits for the event that the id is gone
+ * @IOASID_USER_SILENT: it does not wait for that
+ * @IOASID_USER_GONE: the core has no such id any more
  */
 enum ioasid_user_state {
-	IOASID_USER_NONE,
 	IOASID_USER_NEW,
 	IOASID_USER_LIVE,
 	IOASID_USER_FREEING,
 	IOASID_USER_PENDING,
+	IOASID_USER_SILENT,
+	IOASID_USER_GONE,
 };
 
-/*
- * An entry of ioasid_user->ids is a state and a number of late calls.
- *
- * The core says that an id is gone after its number became free.  When that
- * call is slow, the number may be allocated again on the same file before it
- * comes.  ALLOC then does what the call would have done, and the entry counts
- * one late call, which is to be ignored.
+/**
+ * struct ioasid_user_id - an id of a file, the private data of the IOASID
+ * @list: in ids of struct ioasid_user; in events, from GONE until it is read
+ * @rcu: for freeing, when it is in no list
+ * @cookie: of ALLOC
+ * @id: the number
+ * @state: enum ioasid_user_state
  */
-#define IOASID_USER_STATE	0x7
-#define IOASID_USER_LATE	0x8
-
-struct ioasid_user_event {
-	u32 type;
-	u32 value;
+struct ioasid_user_id {
+	union {
+		struct list_head list;
+		struct rcu_head rcu;
+	};
+	u64 cookie;
+	ioasid_t id;
+	u8 state;
 };
 
 /**
@@ -74,211 +79,149 @@ struct ioasid_user_event {
  * @set: its IOASIDs
  * @watch: told by the core when one of them is gone
  * @mutex: see above
- * @ids: id -> state and late calls; its xa_lock protects what follows
+ * @lock: protects what follows, up to @events
  * @closed: nothing is recorded any more
  * @allocated: ids that exist
  * @pending: of these, how many are being freed
- * @head: counts events queued
- * @tail: counts events read
- * @events: the last events
- * @read_mutex: serialises readers; taken outside of the xa_lock
+ * @ids: all of them
+ * @events: those that are gone and were not read, oldest first
+ * @read_mutex: serialises readers; taken outside of @lock
  * @wait: for events
  */
 struct ioasid_user {
 	struct rcu_head rcu;
 	struct ioasid_set *set;
 	struct ioasid_set_watch watch;
-	/* Allocating and freeing */
+	/* Commands that change something */
 	struct mutex mutex;
-	struct xarray ids;
+	/* closed, allocated, pending, ids, events, states of ids */
+	spinlock_t lock;
 	bool closed;
 	u32 allocated;
 	u32 pending;
-	u32 head;
-	u32 tail;
-	struct ioasid_user_event events[IOASID_USER_EVENTS];
-	/* Readers of @events; outside of the xa_lock */
+	struct list_head ids;
+	struct list_head events;
+	/* Readers of @events; outside of @lock */
 	struct mutex read_mutex;
 	wait_queue_head_t wait;
 };
 
-static struct ioasid_user_event *ioasid_user_slot(struct ioasid_user *user,
-						  u32 nr)
+/* The id is gone and user space waits to hear that. */
+static void ioasid_user_queue(struct ioasid_user *user,
+			      struct ioasid_user_id *uid)
 {
-	BUILD_BUG_ON_NOT_POWER_OF_2(IOASID_USER_EVENTS);
-	return &user->events[nr % IOASID_USER_EVENTS];
-}
-
-/* The last slot is for LOST, which counts what finds no room. */
-static void ioasid_user_queue(struct ioasid_user *user, u32 type, u32 value)
-{
-	struct ioasid_user_event *event;
-	u32 used = user->head - user->tail;
-
-	lockdep_assert_held(&user->ids.xa_lock);
-	if (used == IOASID_USER_EVENTS) {
-		event = ioasid_user_slot(user, user->head - 1);
-		event->value++;
-		return;
-	}
-	event = ioasid_user_slot(user, user->head);
-	if (used == IOASID_USER_EVENTS - 1) {
-		type = IOASID_EVENT_LOST;
-		value = 1;
-	}
-	event->type = type;
-	event->value = value;
-	user->head++;
+	lockdep_assert_held(&user->lock);
+	list_add_tail(&uid->list, &user->events);
 	wake_up_interruptible_poll(&user->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-static unsigned long ioasid_user_load(struct ioasid_user *user, ioasid_t id)
+static void ioasid_user_set_state(struct ioasid_user *user,
+				  struct ioasid_user_id *uid,
+				  enum ioasid_user_state state)
 {
-	void *entry = xa_load(&user->ids, id);
-
-	return entry ? xa_to_value(entry) : IOASID_USER_NONE;
-}
-
-/* The entry exists, so that nothing has to be allocated. */
-static void ioasid_user_store(struct ioasid_user *user, ioasid_t id,
-			      unsigned long value)
-{
-	unsigned long old = ioasid_user_load(user, id) & IOASID_USER_STATE;
-	unsigned long state = value & IOASID_USER_STATE;
-
-	lockdep_assert_held(&user->ids.xa_lock);
-	user->allocated += !!state - !!old;
+	lockdep_assert_held(&user->lock);
 	user->pending += (state == IOASID_USER_PENDING) -
-			 (old == IOASID_USER_PENDING);
-	if (value)
-		__xa_store(&user->ids, id, xa_mk_value(value), GFP_NOWAIT);
-	else
-		__xa_erase(&user->ids, id);
+			 (uid->state == IOASID_USER_PENDING);
+	uid->state = state;
 }
 
-static void ioasid_user_gone(struct ioasid_set_watch *watch, ioasid_t id)
+static void ioasid_user_gone(struct ioasid_set_watch *watch, ioasid_t id,
+			     void *private)
 {
 	struct ioasid_user *user = container_of(watch, struct ioasid_user,
 						watch);
-	unsigned long flags, value;
+	struct ioasid_user_id *uid = private;
+	enum ioasid_user_state was;
+	unsigned long flags;
 
-	xa_lock_irqsave(&user->ids, flags);
-	if (user->closed)
-		goto out;
+	/* The kernel may have allocated an id of its own in the set. */
+	if (!uid)
+		return;
 
-	value = ioasid_user_load(user, id);
-	if (value >= IOASID_USER_LATE) {
-		ioasid_user_store(user, id, value - IOASID_USER_LATE);
-		goto out;
+	spin_lock_irqsave(&user->lock, flags);
+	if (!user->closed) {
+		was = uid->state;
+		ioasid_user_set_state(user, uid, IOASID_USER_GONE);
+		user->allocated--;
+		list_del(&uid->list);
+		uid->id = id;
+		if (was == IOASID_USER_LIVE || was == IOASID_USER_PENDING)
+			ioasid_user_queue(user, uid);
+		else if (was == IOASID_USER_SILENT)
+			kfree_rcu(uid, rcu);
+		/* Else whoever frees or allocates it looks at the state. */
 	}
-	if (value == IOASID_USER_LIVE || value == IOASID_USER_PENDING)
-		ioasid_user_queue(user, IOASID_EVENT_FREED, id);
-	if (value != IOASID_USER_NONE)
-		ioasid_user_store(user, id, IOASID_USER_NONE);
-out:
-	xa_unlock_irqrestore(&user->ids, flags);
-}
-
-/* The core has allocated @id.  Returns 0 or -ENOMEM. */
-static int ioasid_user_add(struct ioasid_user *user, ioasid_t id)
-{
-	unsigned long state, value = 0;
-	int ret;
-
-	lockdep_assert_held(&user->mutex);
-	xa_lock_irq(&user->ids);
-	/* Keeps an old entry, from which nothing can be allocated meanwhile. */
-	ret = __xa_insert(&user->ids, id, xa_mk_value(IOASID_USER_NEW),
-			  GFP_KERNEL);
-	if (!ret) {
-		user->allocated++;
-	} else if (ret == -EBUSY) {
-		value = ioasid_user_load(user, id);
-		state = value & IOASID_USER_STATE;
-		if (state != IOASID_USER_NONE) {
-			ioasid_user_queue(user, IOASID_EVENT_FREED, id);
-			value += IOASID_USER_LATE;
-		}
-		ioasid_user_store(user, id, value - state + IOASID_USER_NEW);
-		ret = 0;
-	}
-	xa_unlock_irq(&user->ids);
-	return ret;
+	spin_unlock_irqrestore(&user->lock, flags);
 }
 
 /*
- * Free an id in state FREEING.  Returns true when it is gone, or else leaves it
- * pending.
+ * What user space knows as @id.  Under RCU, which keeps it; it may be gone by now.
+ * NULL when there is none.
  */
-static bool ioasid_user_free_id(struct ioasid_user *user, ioasid_t id)
+static struct ioasid_user_id *ioasid_user_find(struct ioasid_user *user,
+					       ioasid_t id)
 {
-	unsigned long value;
-	bool gone;
+	void *uid = ioasid_find(user->set, id, NULL);
+
+	return IS_ERR(uid) ? NULL : uid;
+}
+
+/*
+ * Free an id in state FREEING; when it is not gone at once it goes to state @then.
+ * Waits until subscribers know.  Returns true when it is gone.
+ */
+static bool ioasid_user_free_id(struct ioasid_user *user,
+				struct ioasid_user_id *uid, ioasid_t id,
+				enum ioasid_user_state then)
+{
+	bool gone, mine;
 
 	lockdep_assert_held(&user->mutex);
 	gone = ioasid_free(user->set, id);
+	/* When another CPU tells them; who is killed need not know. */
+	if (!gone)
+		ioasid_wait_events(user->set, id);
 
-	xa_lock_irq(&user->ids);
-	value = ioasid_user_load(user, id);
-	if ((value & IOASID_USER_STATE) != IOASID_USER_FREEING) {
-		/* Somebody else let go of it meanwhile. */
-		gone = true;
-	} else if (gone) {
-		/* The call for it was mistaken for a late one, still to come */
-		value -= IOASID_USER_FREEING;
-		ioasid_user_store(user, id, value + IOASID_USER_LATE);
-	} else {
-		value += IOASID_USER_PENDING - IOASID_USER_FREEING;
-		ioasid_user_store(user, id, value);
-	}
-	xa_unlock_irq(&user->ids);
-	return gone;
+	spin_lock_irq(&user->lock);
+	mine = uid->state == IOASID_USER_GONE;
+	/* The call that it is gone may be yet to come. */
+	if (!mine)
+		ioasid_user_set_state(user, uid,
+				      gone ? IOASID_USER_SILENT : then);
+	spin_unlock_irq(&user->lock);
+	if (mine)
+		kfree_rcu(uid, rcu);
+	return gone || mine;
 }
 
 /*
- * Move an id to another state.  Returns 0; -ENOENT when user space has none of
- * that number; -EBUSY when it is being freed.
- */
-static int ioasid_user_move(struct ioasid_user *user, ioasid_t id,
-			    enum ioasid_user_state from,
-			    enum ioasid_user_state to)
-{
-	unsigned long value;
-	int ret = 0;
-
-	xa_lock_irq(&user->ids);
-	value = ioasid_user_load(user, id);
-	if ((value & IOASID_USER_STATE) == from)
-		ioasid_user_store(user, id, value - from + to);
-	else if ((value & IOASID_USER_STATE) >= IOASID_USER_FREEING)
-		ret = -EBUSY;
-	else
-		ret = -ENOENT;
-	xa_unlock_irq(&user->ids);
-	return ret;
-}
-
-/*
- * Get a reference to an id that user space knows.  While it is held, the number
- * means the same id.
+ * Get a reference to an id that user space has.  Returns 0; -ENOENT when it has
+ * none of that number; -EBUSY when it is being freed.
  */
 static int ioasid_user_get(struct ioasid_user *user, ioasid_t id)
 {
-	unsigned long state;
+	struct ioasid_user_id *uid;
 	int ret;
 
+	lockdep_assert_held(&user->mutex);
 	ret = ioasid_get(user->set, id);
-	if (ret == -EINVAL || ret == -EACCES)
+	if (ret == -EACCES)
 		return -ENOENT;
 	if (ret)
 		return ret;
 
-	state = ioasid_user_load(user, id) & IOASID_USER_STATE;
-	if (state == IOASID_USER_NONE || state == IOASID_USER_NEW) {
+	rcu_read_lock();
+	uid = ioasid_user_find(user, id);
+	spin_lock_irq(&user->lock);
+	if (!uid || uid->state == IOASID_USER_NEW)
+		ret = -ENOENT;
+	else if (uid->state != IOASID_USER_LIVE)
+		ret = -EBUSY;
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
+	if (ret)
 		ioasid_put(user->set, id);
-		return -ENOENT;
-	}
-	return 0;
+	return ret;
 }
 
 /* A copy of the caller's struct, zero-extended */
@@ -293,10 +236,11 @@ union ioasid_user_args {
 	struct ioasid_set_spid set_spid;
 	struct ioasid_clear_spid clear_spid;
 	struct ioasid_find_spid find_spid;
+	struct ioasid_query query;
 };
 
 static int ioasid_user_get_info(struct ioasid_user *user,
-				union ioasid_user_args *args)
+				union ioasid_user_args *args, void **data)
 {
 	struct ioasid_get_info *info = &args->info;
 
@@ -307,105 +251,202 @@ static int ioasid_user_get_info(struct ioasid_user *user,
 	info->out_max = IOASID_MAX;
 	info->out_types = BIT(IOASID_TYPE_NONE);
 	info->out_charged = ioasid_current_charge();
-	xa_lock_irq(&user->ids);
+	spin_lock_irq(&user->lock);
 	info->out_allocated = user->allocated;
 	info->out_pending = user->pending;
-	xa_unlock_irq(&user->ids);
+	spin_unlock_irq(&user->lock);
 	return 0;
 }
 
 static int ioasid_user_alloc(struct ioasid_user *user,
-			     union ioasid_user_args *args)
+			     union ioasid_user_args *args, void **data)
 {
 	struct ioasid_alloc *alloc = &args->alloc;
+	struct ioasid_user_id *uid;
 	int ret;
 
 	if (alloc->type != IOASID_TYPE_NONE)
 		return -EOPNOTSUPP;
 
-	mutex_lock(&user->mutex);
-	ret = __ioasid_alloc(user->set, alloc->min, alloc->max, NULL,
+	uid = kzalloc(sizeof(*uid), GFP_KERNEL_ACCOUNT);
+	if (!uid)
+		return -ENOMEM;
+	uid->cookie = alloc->cookie;
+	uid->state = IOASID_USER_NEW;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		goto err_free;
+
+	/* First, as the id may be gone before we have it. */
+	spin_lock_irq(&user->lock);
+	list_add_tail(&uid->list, &user->ids);
+	user->allocated++;
+	spin_unlock_irq(&user->lock);
+
+	ret = __ioasid_alloc(user->set, alloc->min, alloc->max, uid,
 			     &alloc->out_ioasid);
-	if (!ret) {
-		ret = ioasid_user_add(user, alloc->out_ioasid);
-		if (ret)
-			ioasid_free(user->set, alloc->out_ioasid);
-	}
 	mutex_unlock(&user->mutex);
+	if (ret)
+		goto err_del;
+	*data = uid;
+	return 0;
+
+err_del:
+	/* The core never had it. */
+	spin_lock_irq(&user->lock);
+	list_del(&uid->list);
+	user->allocated--;
+	spin_unlock_irq(&user->lock);
+err_free:
+	kfree(uid);
 	return ret;
 }
 
 /* User space has the number, or will never know it. */
 static void ioasid_user_alloc_done(struct ioasid_user *user,
-				   union ioasid_user_args *args, int err)
+				   union ioasid_user_args *args, void *data,
+				   int err)
 {
-	ioasid_t id = args->alloc.out_ioasid;
+	struct ioasid_user_id *uid = data;
+	bool gone;
 
 	if (!err) {
-		if (!ioasid_user_move(user, id, IOASID_USER_NEW,
-				      IOASID_USER_LIVE))
-			return;
-		/* The kernel freed it before user space knew it. */
-		xa_lock_irq(&user->ids);
-		ioasid_user_queue(user, IOASID_EVENT_FREED, id);
-		xa_unlock_irq(&user->ids);
+		spin_lock_irq(&user->lock);
+		if (uid->state == IOASID_USER_NEW)
+			ioasid_user_set_state(user, uid, IOASID_USER_LIVE);
+		else
+			/* The kernel freed it before user space knew it. */
+			ioasid_user_queue(user, uid);
+		spin_unlock_irq(&user->lock);
 		return;
 	}
+
 	mutex_lock(&user->mutex);
-	if (!ioasid_user_move(user, id, IOASID_USER_NEW, IOASID_USER_FREEING))
-		ioasid_user_free_id(user, id);
+	spin_lock_irq(&user->lock);
+	gone = uid->state == IOASID_USER_GONE;
+	if (!gone)
+		ioasid_user_set_state(user, uid, IOASID_USER_FREEING);
+	spin_unlock_irq(&user->lock);
+	if (gone)
+		kfree_rcu(uid, rcu);
+	else
+		ioasid_user_free_id(user, uid, args->alloc.out_ioasid,
+				    IOASID_USER_SILENT);
 	mutex_unlock(&user->mutex);
 }
 
 static int ioasid_user_free(struct ioasid_user *user,
-			    union ioasid_user_args *args)
+			    union ioasid_user_args *args, void **data)
 {
 	struct ioasid_free *free = &args->free;
+	struct ioasid_user_id *uid;
 	int ret;
 
-	mutex_lock(&user->mutex);
-	ret = ioasid_user_move(user, free->ioasid, IOASID_USER_LIVE,
-			       IOASID_USER_FREEING);
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+
+	rcu_read_lock();
+	uid = ioasid_user_find(user, free->ioasid);
+	spin_lock_irq(&user->lock);
+	if (!uid || uid->state == IOASID_USER_NEW ||
+	    uid->state == IOASID_USER_SILENT || uid->state == IOASID_USER_GONE)
+		ret = -ENOENT;
+	else if (uid->state != IOASID_USER_LIVE)
+		ret = -EBUSY;
+	else
+		ioasid_user_set_state(user, uid, IOASID_USER_FREEING);
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
+
+	/* Nobody else frees the memory of one in state FREEING. */
 	if (!ret)
-		free->out_pending = !ioasid_user_free_id(user, free->ioasid);
+		free->out_pending = !ioasid_user_free_id(user, uid, free->ioasid,
+							 IOASID_USER_PENDING);
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+static int ioasid_user_query(struct ioasid_user *user,
+			     union ioasid_user_args *args, void **data)
+{
+	struct ioasid_query *query = &args->query;
+	struct ioasid_user_id *uid;
+	bool freed;
+	int ret;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+
+	/* The kernel may be freeing it, too. */
+	freed = ioasid_get(user->set, query->ioasid);
+	if (!freed)
+		ioasid_put(user->set, query->ioasid);
+
+	rcu_read_lock();
+	uid = ioasid_user_find(user, query->ioasid);
+	spin_lock_irq(&user->lock);
+	if (uid && (uid->state == IOASID_USER_LIVE ||
+		    uid->state == IOASID_USER_PENDING)) {
+		query->out_state = freed ? IOASID_STATE_FREEING :
+					   IOASID_STATE_LIVE;
+		query->out_cookie = uid->cookie;
+	} else {
+		ret = -ENOENT;
+	}
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
 	mutex_unlock(&user->mutex);
 	return ret;
 }
 
 static int ioasid_user_set_spid(struct ioasid_user *user,
-				union ioasid_user_args *args)
+				union ioasid_user_args *args, void **data)
 {
 	struct ioasid_set_spid *set = &args->set_spid;
 	int ret;
 
 	if (set->spid == INVALID_IOASID)
 		return -EINVAL;
-	ret = ioasid_user_get(user, set->ioasid);
+	ret = mutex_lock_killable(&user->mutex);
 	if (ret)
 		return ret;
-	ret = ioasid_attach_spid(set->ioasid, set->spid);
-	ioasid_put(user->set, set->ioasid);
+	ret = ioasid_user_get(user, set->ioasid);
+	if (!ret) {
+		ret = ioasid_attach_spid(set->ioasid, set->spid);
+		ioasid_put(user->set, set->ioasid);
+	}
+	mutex_unlock(&user->mutex);
 	return ret;
 }
 
 static int ioasid_user_clear_spid(struct ioasid_user *user,
-				  union ioasid_user_args *args)
+				  union ioasid_user_args *args, void **data)
 {
 	struct ioasid_clear_spid *clear = &args->clear_spid;
 	int ret;
 
 	if (clear->__reserved)
 		return -EOPNOTSUPP;
-	ret = ioasid_user_get(user, clear->ioasid);
+	ret = mutex_lock_killable(&user->mutex);
 	if (ret)
 		return ret;
-	ret = ioasid_detach_spid(clear->ioasid);
-	ioasid_put(user->set, clear->ioasid);
+	ret = ioasid_user_get(user, clear->ioasid);
+	if (!ret) {
+		ret = ioasid_detach_spid(clear->ioasid);
+		/* When another CPU tells subscribers */
+		if (!ret)
+			ret = ioasid_wait_events(user->set, clear->ioasid);
+		ioasid_put(user->set, clear->ioasid);
+	}
+	mutex_unlock(&user->mutex);
 	return ret;
 }
 
 static int ioasid_user_find_spid(struct ioasid_user *user,
-				 union ioasid_user_args *args)
+				 union ioasid_user_args *args, void **data)
 {
 	struct ioasid_find_spid *find = &args->find_spid;
 
@@ -417,41 +458,71 @@ static int ioasid_user_find_spid(struct ioasid_user *user,
  * struct ioasid_user_op - an ioctl
  * @size: size of its struct
  * @min_size: that of the first version
- * @execute: does it
- * @done: told whether the struct reached user space, may be NULL
+ * @out: where the members that the kernel writes begin
+ * @out_end: and end, 0 when there are none
+ * @execute: does it; leaves something for @done
+ * @done: told whether the outputs reached user space, may be NULL
  */
 struct ioasid_user_op {
 	size_t size;
 	size_t min_size;
-	int (*execute)(struct ioasid_user *user, union ioasid_user_args *args);
+	size_t out;
+	size_t out_end;
+	int (*execute)(struct ioasid_user *user, union ioasid_user_args *args,
+		       void **data);
 	void (*done)(struct ioasid_user *user, union ioasid_user_args *args,
-		     int err);
+		     void *data, int err);
 };
 
-#define IOASID_USER_OP(_cmd, _struct, _last, _execute, _done)		\
+#define IOASID_USER_OP(_cmd, _struct, _last, _execute, ...)		\
 	[_IOC_NR(_cmd)] = {						\
 		.size = sizeof(struct _struct) +			\
 			BUILD_BUG_ON_ZERO(sizeof(struct _struct) >	\
 					  sizeof(union ioasid_user_args)), \
 		.min_size = offsetofend(struct _struct, _last),		\
 		.execute = _execute,					\
-		.done = _done,						\
+		__VA_ARGS__						\
 	}
+#define IOASID_USER_OUT(_struct, _first, _last)				\
+	.out = offsetof(struct _struct, _first),			\
+	.out_end = offsetofend(struct _struct, _last)
 
 static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, __reserved,
-		       ioasid_user_get_info, NULL),
-	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, out_ioasid,
-		       ioasid_user_alloc, ioasid_user_alloc_done),
+		       ioasid_user_get_info,
+		       IOASID_USER_OUT(ioasid_get_info, out_capacity,
+				       out_charged)),
+	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
+		       ioasid_user_alloc, .done = ioasid_user_alloc_done,
+		       IOASID_USER_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
 	IOASID_USER_OP(IOASID_FREE, ioasid_free, out_pending,
-		       ioasid_user_free, NULL),
+		       ioasid_user_free,
+		       IOASID_USER_OUT(ioasid_free, out_pending, out_pending)),
 	IOASID_USER_OP(IOASID_SET_SPID, ioasid_set_spid, spid,
-		       ioasid_user_set_spid, NULL),
+		       ioasid_user_set_spid),
 	IOASID_USER_OP(IOASID_CLEAR_SPID, ioasid_clear_spid, __reserved,
-		       ioasid_user_clear_spid, NULL),
+		       ioasid_user_clear_spid),
 	IOASID_USER_OP(IOASID_FIND_SPID, ioasid_find_spid, out_ioasid,
-		       ioasid_user_find_spid, NULL),
+		       ioasid_user_find_spid,
+		       IOASID_USER_OUT(ioasid_find_spid, out_ioasid,
+				       out_ioasid)),
+	IOASID_USER_OP(IOASID_QUERY, ioasid_query, out_cookie,
+		       ioasid_user_query,
+		       IOASID_USER_OUT(ioasid_query, out_state, out_cookie)),
 };
+
+/* Copy the outputs, and nothing else, to the caller's struct. */
+static int ioasid_user_copy_out(const struct ioasid_user_op *op,
+				void __user *uptr, u32 size,
+				const union ioasid_user_args *args)
+{
+	size_t end = min_t(size_t, size, op->out_end);
+
+	if (end <= op->out)
+		return 0;
+	return copy_to_user(uptr + op->out, (const void *)args + op->out,
+			    end - op->out) ? -EFAULT : 0;
+}
 
 static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
 			      unsigned long arg)
@@ -460,6 +531,7 @@ static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
 	void __user *uptr = (void __user *)arg;
 	const struct ioasid_user_op *op;
 	union ioasid_user_args args;
+	void *data = NULL;
 	u32 size;
 	int ret;
 
@@ -482,72 +554,65 @@ static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
 	if (args.common.flags)
 		return -EOPNOTSUPP;
 
-	ret = op->execute(user, &args);
+	/* What cannot be told is not done: the outputs are as the caller left them. */
+	ret = ioasid_user_copy_out(op, uptr, size, &args);
 	if (ret)
 		return ret;
 
-	/* Another thread may have changed it since. */
-	args.common.size = size;
-	if (copy_to_user(uptr, &args, min_t(size_t, size, op->size)))
-		ret = -EFAULT;
-	if (op->done)
-		op->done(user, &args, ret);
-	return ret;
-}
-
-/* The oldest event, in the format of user space.  Returns false for none. */
-static bool ioasid_user_peek(struct ioasid_user *user,
-			     struct ioasid_user_event *event)
-{
-	bool ret;
-
-	xa_lock_irq(&user->ids);
-	ret = user->head != user->tail;
+	ret = op->execute(user, &args, &data);
 	if (ret)
-		*event = *ioasid_user_slot(user, user->tail);
-	xa_unlock_irq(&user->ids);
+		return ret;
+
+	/* Fails when another thread has taken the memory away since. */
+	ret = ioasid_user_copy_out(op, uptr, size, &args);
+	if (op->done)
+		op->done(user, &args, data, ret);
 	return ret;
 }
 
-/* @event was read.  It is still the oldest, but LOST may count more by now. */
-static void ioasid_user_consume(struct ioasid_user *user,
-				const struct ioasid_user_event *event)
+/* The oldest event, which stays while read_mutex is held; NULL for none */
+static struct ioasid_user_id *ioasid_user_peek(struct ioasid_user *user)
 {
-	struct ioasid_user_event *first;
+	struct ioasid_user_id *uid;
 
-	xa_lock_irq(&user->ids);
-	first = ioasid_user_slot(user, user->tail);
-	if (first->type == IOASID_EVENT_LOST && first->value > event->value)
-		first->value -= event->value;
-	else
-		user->tail++;
-	xa_unlock_irq(&user->ids);
+	spin_lock_irq(&user->lock);
+	uid = list_first_entry_or_null(&user->events, struct ioasid_user_id,
+				       list);
+	spin_unlock_irq(&user->lock);
+	return uid;
+}
+
+/* @uid was read. */
+static void ioasid_user_consume(struct ioasid_user *user,
+				struct ioasid_user_id *uid)
+{
+	spin_lock_irq(&user->lock);
+	list_del(&uid->list);
+	spin_unlock_irq(&user->lock);
+	kfree_rcu(uid, rcu);
 }
 
 static ssize_t ioasid_user_read(struct file *file, char __user *buf,
 				size_t count, loff_t *ppos)
 {
 	struct ioasid_user *user = file->private_data;
-	struct ioasid_user_event event;
 	struct ioasid_event_freed out;
+	struct ioasid_user_id *uid;
 	ssize_t done = 0;
 	int ret;
 
-	BUILD_BUG_ON(sizeof(struct ioasid_event_freed) !=
-		     sizeof(struct ioasid_event_lost));
 	if (count < sizeof(out))
 		return -EINVAL;
 
 	ret = mutex_lock_interruptible(&user->read_mutex);
 	if (ret)
 		return ret;
-	while (!ioasid_user_peek(user, &event)) {
+	while (!(uid = ioasid_user_peek(user))) {
 		mutex_unlock(&user->read_mutex);
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
 		ret = wait_event_interruptible(user->wait,
-					       READ_ONCE(user->head) !=
-					       READ_ONCE(user->tail));
+					       ioasid_user_peek(user));
 		if (!ret)
 			ret = mutex_lock_interruptible(&user->read_mutex);
 		if (ret)
@@ -556,16 +621,17 @@ static ssize_t ioasid_user_read(struct file *file, char __user *buf,
 	do {
 		out = (struct ioasid_event_freed) {
 			.header.size = sizeof(out),
-			.header.type = event.type,
-			.ioasid = event.value,
+			.header.type = IOASID_EVENT_FREED,
+			.ioasid = uid->id,
+			.cookie = uid->cookie,
 		};
 		if (copy_to_user(buf + done, &out, sizeof(out))) {
 			ret = -EFAULT;
 			break;
 		}
-		ioasid_user_consume(user, &event);
+		ioasid_user_consume(user, uid);
 		done += sizeof(out);
-	} while (count - done >= sizeof(out) && ioasid_user_peek(user, &event));
+	} while (count - done >= sizeof(out) && (uid = ioasid_user_peek(user)));
 	mutex_unlock(&user->read_mutex);
 	return done ?: ret;
 }
@@ -575,7 +641,7 @@ static __poll_t ioasid_user_poll(struct file *file, poll_table *wait)
 	struct ioasid_user *user = file->private_data;
 
 	poll_wait(file, &user->wait, wait);
-	if (READ_ONCE(user->head) != READ_ONCE(user->tail))
+	if (ioasid_user_peek(user))
 		return EPOLLIN | EPOLLRDNORM;
 	return 0;
 }
@@ -585,10 +651,10 @@ static void ioasid_user_show_fdinfo(struct seq_file *m, struct file *file)
 	struct ioasid_user *user = file->private_data;
 	u32 allocated, pending;
 
-	xa_lock_irq(&user->ids);
+	spin_lock_irq(&user->lock);
 	allocated = user->allocated;
 	pending = user->pending;
-	xa_unlock_irq(&user->ids);
+	spin_unlock_irq(&user->lock);
 	seq_printf(m, "ioasid-allocated:\t%u\nioasid-pending:\t%u\n",
 		   allocated, pending);
 }
@@ -610,7 +676,9 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 	}
 	mutex_init(&user->mutex);
 	mutex_init(&user->read_mutex);
-	xa_init_flags(&user->ids, XA_FLAGS_LOCK_IRQ | XA_FLAGS_ACCOUNT);
+	spin_lock_init(&user->lock);
+	INIT_LIST_HEAD(&user->ids);
+	INIT_LIST_HEAD(&user->events);
 	init_waitqueue_head(&user->wait);
 	user->watch.gone = ioasid_user_gone;
 	ioasid_set_watch_gone(user->set, &user->watch);
@@ -620,18 +688,34 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 	return stream_open(inode, file);
 }
 
+/* Nobody else is at the list any more. */
+static void ioasid_user_free_list(struct list_head *list)
+{
+	struct ioasid_user_id *uid, *next;
+
+	list_for_each_entry_safe(uid, next, list, list) {
+		kfree(uid);
+		cond_resched();
+	}
+}
+
 static int ioasid_user_release(struct inode *inode, struct file *file)
 {
 	struct ioasid_user *user = file->private_data;
 
 	ioasid_set_watch_gone(user->set, NULL);
-	/* A call that found the watch before may still come. */
-	xa_lock_irq(&user->ids);
+	/* A call that found the watch before may still come, and does nothing. */
+	spin_lock_irq(&user->lock);
 	user->closed = true;
-	xa_unlock_irq(&user->ids);
+	spin_unlock_irq(&user->lock);
 
 	ioasid_set_free(user->set);
-	xa_destroy(&user->ids);
+	/*
+	 * Ids that are in use stay, and point to what is freed here; only commands
+	 * of this file look at it.
+	 */
+	ioasid_user_free_list(&user->ids);
+	ioasid_user_free_list(&user->events);
 	mutex_destroy(&user->mutex);
 	mutex_destroy(&user->read_mutex);
 	kfree_rcu(user, rcu);

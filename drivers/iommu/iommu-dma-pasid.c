@@ -104,6 +104,9 @@ static int iommu_dma_pasid_add(struct iommu_group *group, struct device *dev,
 	if (group->owner || group->domain != group->default_domain)
 		return iommu_dma_pasid_refuse(dev, mode, -EBUSY,
 					      "user space owns the device");
+	if (!group->default_domain)
+		return iommu_dma_pasid_refuse(dev, mode, -ENODEV,
+					      "the device has no default domain");
 	if (mode == IOMMU_DMA_PASID_BYPASS) {
 		if (to_pci_dev(dev)->untrusted)
 			return iommu_dma_pasid_refuse(dev, mode, -EPERM,
@@ -173,7 +176,7 @@ static int iommu_dma_pasid_add(struct iommu_group *group, struct device *dev,
  *
  * * -EINVAL: no such mode, @domain is not what @mode wants, or the device
  *   shares its group or its path to the IOMMU with another one;
- * * -ENODEV: the device has no IOMMU or no PASIDs;
+ * * -ENODEV: the device has no IOMMU, no PASIDs or no default domain;
  * * -EPERM: %IOMMU_DMA_PASID_BYPASS for a device whose default domain is no
  *   identity domain, or that is not trusted;
  * * -EBUSY: user space owns the device, or another mode is enabled;

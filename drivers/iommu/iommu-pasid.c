@@ -70,6 +70,12 @@ static bool pasid_is_counted(ioasid_t pasid)
 	return pasid >= IOASID_ALLOC_BASE;
 }
 
+/* NULL for a bond with a process, too: its domain is none of the core's */
+static struct group_pasid *entry_group_pasid(void *entry)
+{
+	return xa_pointer_tag(entry) == IOMMU_PASID_BOND ? NULL : entry;
+}
+
 static struct device *iommu_group_only_device(struct iommu_group *group)
 {
 	lockdep_assert_held(&group->mutex);
@@ -175,6 +181,11 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	int ret;
 
 	lockdep_assert_held(&group->mutex);
+	if (!dev->iommu || !dev->iommu->iommu_dev)
+		return -ENODEV;
+	/* The operations take the domain, and the device, for their driver's. */
+	if (domain->ops != dev_iommu_ops(dev)->default_domain_ops)
+		return -EINVAL;
 	if (!domain->ops->set_dev_pasid || !domain->ops->remove_dev_pasid)
 		return -EOPNOTSUPP;
 	if (!pasid || pasid >= iommu_pasid_limit(dev))
@@ -262,8 +273,9 @@ void iommu_group_detach_pasid(struct iommu_group *group,
 			      struct iommu_domain *domain, struct device *dev,
 			      ioasid_t pasid)
 {
-	struct group_pasid *gp = xa_load(&group->pasid_array, pasid);
+	struct group_pasid *gp;
 
+	gp = entry_group_pasid(xa_load(&group->pasid_array, pasid));
 	if (gp && gp->dev == dev && gp->domain == domain)
 		iommu_group_remove_pasid(gp);
 }
@@ -275,17 +287,19 @@ void iommu_group_detach_pasid(struct iommu_group *group,
  * @pasid: the PASID, allocated from an IOASID set by the caller
  *
  * From now on the requests of @dev that carry @pasid are translated by @domain.
- * One domain can have any number of PASIDs and RIDs.
+ * One domain can have any number of PASIDs and RIDs, of devices that one driver
+ * of IOMMUs serves; an IOMMU refuses a domain that it cannot walk as it is.
  *
  * Freeing @pasid detaches it, some time later, from a workqueue; the number is
  * not handed out again before that.
  *
  * Context: Process context, may sleep. Takes the group's mutex.
- * Return: 0; -ENODEV when @dev has no group; -EINVAL when @pasid is 0 or larger
- * than @dev can send, no allocated IOASID, or the device shares its group or
- * its path to the IOMMU with others; -EBUSY when @pasid has a domain already or
- * is being freed; -EOPNOTSUPP when the IOMMU or its driver cannot do it;
- * -ENOSPC when the IOMMU has no domain id left; -ENOMEM.
+ * Return: 0; -ENODEV when @dev has no group or no IOMMU; -EINVAL when @domain
+ * is of another driver, or in use and not for this IOMMU; when @pasid is 0 or
+ * larger than @dev can send, or no allocated IOASID; or when the device shares
+ * its group or its path to the IOMMU with others; -EBUSY when @pasid is in use
+ * for @dev already or is being freed; -EOPNOTSUPP when the IOMMU or its driver
+ * cannot do it; -ENOSPC when the IOMMU has no domain id left; -ENOMEM.
  */
 int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
 			      ioasid_t pasid)
@@ -343,7 +357,7 @@ EXPORT_SYMBOL_GPL(iommu_detach_device_pasid);
  * Context: Process context, may sleep. The caller keeps the domain attached, or
  * the answer may be out of date.
  * Return: the domain; NULL when there is none; ERR_PTR(-EBUSY) when it is of
- * another type.
+ * another type, or a process is bound to @dev with @pasid.
  */
 struct iommu_domain *iommu_get_domain_for_dev_pasid(struct device *dev,
 						    ioasid_t pasid,
@@ -352,17 +366,18 @@ struct iommu_domain *iommu_get_domain_for_dev_pasid(struct device *dev,
 	struct iommu_group *group = iommu_group_get(dev);
 	struct iommu_domain *domain = NULL;
 	struct group_pasid *gp;
+	void *entry;
 
 	if (!group)
 		return NULL;
 
 	mutex_lock(&group->mutex);
-	gp = xa_load(&group->pasid_array, pasid);
-	if (gp) {
+	entry = xa_load(&group->pasid_array, pasid);
+	gp = entry_group_pasid(entry);
+	if (gp)
 		domain = gp->domain;
-		if (type && domain->type != type)
-			domain = ERR_PTR(-EBUSY);
-	}
+	if (entry && (!gp || (type && domain->type != type)))
+		domain = ERR_PTR(-EBUSY);
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 
@@ -382,11 +397,13 @@ void iommu_group_detach_leftovers(struct iommu_group *group, struct device *dev)
 {
 	struct group_pasid *gp;
 	unsigned long pasid;
+	void *entry;
 
 	lockdep_assert_held(&group->mutex);
 	iommu_dma_pasid_abandon(group, dev);
-	xa_for_each(&group->pasid_array, pasid, gp) {
-		if (gp->dev != dev)
+	xa_for_each(&group->pasid_array, pasid, entry) {
+		gp = entry_group_pasid(entry);
+		if (!gp || gp->dev != dev)
 			continue;
 		dev_warn(dev, "PASID %lu (%s) was left attached: detached\n",
 			 pasid, gp->mode);
@@ -428,7 +445,7 @@ static void iommu_pasid_free_work_fn(struct work_struct *work)
 
 		/* @gp may be gone, and the number taken by another one. */
 		mutex_lock(&group->mutex);
-		gp = xa_load(&group->pasid_array, pasid);
+		gp = entry_group_pasid(xa_load(&group->pasid_array, pasid));
 		if (gp && gp->freed)
 			iommu_group_remove_pasid(gp);
 		mutex_unlock(&group->mutex);

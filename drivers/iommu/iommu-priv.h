@@ -31,9 +31,15 @@ struct iommu_group {
 	struct list_head entry;
 	unsigned int owner_cnt;
 	struct file *owner;	/* of user space, NULL: the kernel's */
-	struct xarray pasid_array;	/* struct group_pasid, under @mutex */
+	struct xarray pasid_array;	/* all uses of PASIDs, under @mutex */
 	struct iommu_dma_pasid *dma_pasid;
 };
+
+/*
+ * Entries of iommu_group.pasid_array are struct group_pasid, or have this tag:
+ * then they are bonds of a device with a process (SVA).
+ */
+#define IOMMU_PASID_BOND	1
 
 struct group_device {
 	struct list_head list;

@@ -87,12 +87,13 @@ struct ioasid_nb_args {
 
 /**
  * struct ioasid_set_watch - who wants to know when ids of a set are gone
- * @gone: called with the watch and the id once its number can be handed out
- *	  again and nothing is charged for it any more.  It may have been handed
- *	  out again by then.  Called under RCU in any context but NMI.
+ * @gone: called once for an id, when its number can be handed out again and
+ *	  nothing is charged for it any more.  The number may have been handed out
+ *	  again by then: @private, the private data, tells which id it was.  Called
+ *	  under RCU in any context but NMI.
  */
 struct ioasid_set_watch {
-	void (*gone)(struct ioasid_set_watch *watch, ioasid_t id);
+	void (*gone)(struct ioasid_set_watch *watch, ioasid_t id, void *private);
 };
 
 typedef ioasid_t (*ioasid_alloc_fn_t)(ioasid_t min, ioasid_t max, void *data);
@@ -160,6 +161,7 @@ int ioasid_register_notifier_mm(struct mm_struct *mm,
 				struct notifier_block *nb);
 void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 				   struct notifier_block *nb);
+int ioasid_wait_events(struct ioasid_set *set, ioasid_t id);
 bool ioasid_queue_work(struct work_struct *work);
 
 bool ioasid_has_allocator(void);
@@ -331,6 +333,11 @@ static inline int ioasid_register_notifier_mm(struct mm_struct *mm,
 static inline void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 						 struct notifier_block *nb)
 {
+}
+
+static inline int ioasid_wait_events(struct ioasid_set *set, ioasid_t id)
+{
+	return 0;
 }
 
 static inline bool ioasid_queue_work(struct work_struct *work)

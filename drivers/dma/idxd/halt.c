@@ -79,8 +79,8 @@ void idxd_init_halt(struct idxd_device *idxd)
  * @idxd:	the device
  * @gensts:	its general status
  *
- * Context: interrupt thread of the device; takes no lock that is held while
- * somebody waits for a command.
+ * Context: interrupt thread of the device, or who wants to send a command; takes
+ * no lock that is held while somebody waits for one.
  */
 void idxd_halt(struct idxd_device *idxd, union gensts_reg gensts)
 {

@@ -16,10 +16,36 @@
 #include "registers.h"
 #include "idxd.h"
 
+/**
+ * idxd_reset_lock - let nobody else send commands to the device
+ * @idxd:	the device, whose PCI function is locked
+ */
+void idxd_reset_lock(struct idxd_device *idxd)
+{
+	int i;
+
+	device_lock(idxd_confdev(idxd));
+	for (i = 0; i < idxd->max_wqs; i++)
+		mutex_lock_nest_lock(&idxd->wqs[i]->wq_lock,
+				     &idxd->pdev->dev.mutex);
+}
+
+/**
+ * idxd_reset_unlock - undo idxd_reset_lock()
+ * @idxd:	the device
+ */
+void idxd_reset_unlock(struct idxd_device *idxd)
+{
+	int i;
+
+	for (i = 0; i < idxd->max_wqs; i++)
+		mutex_unlock(&idxd->wqs[i]->wq_lock);
+	device_unlock(idxd_confdev(idxd));
+}
+
 /*
- * All locks are held from here to idxd_reset_done(): nobody else may send a
- * command to the device.  The PCI core calls both from one task, with the
- * device locked.
+ * All locks are held from here to idxd_reset_done().  The PCI core calls both
+ * from one task, with the device locked.
  */
 void idxd_reset_prepare(struct pci_dev *pdev)
 {
@@ -27,10 +53,9 @@ void idxd_reset_prepare(struct pci_dev *pdev)
 	struct idxd_wq *wq;
 	int i;
 
-	device_lock(idxd_confdev(idxd));
+	idxd_reset_lock(idxd);
 	for (i = 0; i < idxd->max_wqs; i++) {
 		wq = idxd->wqs[i];
-		mutex_lock_nest_lock(&wq->wq_lock, &pdev->dev.mutex);
 		if (wq->state != IDXD_WQ_ENABLED)
 			continue;
 		/* A queue on its way out is not paused: it stays quiet */
@@ -110,9 +135,8 @@ void idxd_reset_done(struct pci_dev *pdev)
 				complete_all(&wq->wq_resurrect);
 			wq->paused = false;
 		}
-		mutex_unlock(&wq->wq_lock);
 	}
 	if (device_rc)
 		idxd->state = IDXD_DEV_DISABLED;
-	device_unlock(idxd_confdev(idxd));
+	idxd_reset_unlock(idxd);
 }

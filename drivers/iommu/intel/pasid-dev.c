@@ -148,24 +148,11 @@ void domain_flush_piotlb(struct dmar_domain *domain,
 void domain_flush_pasid_dev_tlbs(struct dmar_domain *domain, u64 addr,
 				 unsigned int mask)
 {
-	struct device_domain_info *info;
 	struct dev_pasid_info *dp;
-	u16 qdep;
 
 	lockdep_assert_held(&domain->lock);
-	list_for_each_entry(dp, &domain->dev_pasids, link) {
-		info = dp->info;
-		/* A device that is gone never answers; waiting is for ever. */
-		if (!info->ats_enabled ||
-		    pci_dev_is_disconnected(to_pci_dev(info->dev)))
-			continue;
-		qdep = info->ats_qdep;
-		qi_flush_dev_iotlb_pasid(info->iommu,
-					 PCI_DEVID(info->bus, info->devfn),
-					 info->pfsid, dp->pasid, qdep, addr,
-					 mask);
-		quirk_extra_dev_tlb_flush(info, addr, mask, dp->pasid, qdep);
-	}
+	list_for_each_entry(dp, &domain->dev_pasids, link)
+		intel_flush_dev_tlb(dp->info, dp->pasid, addr, mask);
 }
 
 /**
@@ -189,9 +176,19 @@ bool domain_pasids_support_snooping(struct dmar_domain *domain)
 	return true;
 }
 
+/* How many levels above the 4 KiB pages can have pages of their own */
+static int iommu_page_levels(struct dmar_domain *domain,
+			     struct intel_iommu *iommu)
+{
+	if (domain->flags & DOMAIN_FLAG_USE_FIRST_LEVEL)
+		return cap_fl1gp_support(iommu->cap) ? 2 : 1;
+	return fls(cap_super_page_val(iommu->cap));
+}
+
 /*
  * A domain that nobody is attached to can be fitted to the IOMMU. That frees
- * levels of its table, so another one has to fit as it is.
+ * levels of its table, so another one has to fit as it is: what is mapped was
+ * not flushed for an IOMMU that snoops no caches, and may be of large pages.
  */
 static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
 			    struct intel_iommu *iommu)
@@ -207,7 +204,13 @@ static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
 		return prepare_domain_attach_device(&domain->domain, dev);
 	if (domain->force_snooping && !ecap_sc_support(iommu->ecap))
 		return -EOPNOTSUPP;
+	if (domain_passes_through(domain))
+		return 0;
 	if (iommu->agaw < domain->agaw || cap_mgaw(iommu->cap) < domain->gaw)
+		return -EINVAL;
+	if (domain->iommu_coherency && !iommu_paging_structure_coherency(iommu))
+		return -EINVAL;
+	if (iommu_page_levels(domain, iommu) < domain->iommu_superpage)
 		return -EINVAL;
 	return 0;
 }
@@ -220,7 +223,8 @@ static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
  *
  * Context: Process context, may sleep. The mutex of the device's group is held.
  * Return: 0; -EOPNOTSUPP when @dev or its IOMMU has no PASIDs; -EINVAL when
- * @pasid is larger than those they have, or the IOMMU cannot walk the tables;
+ * @pasid is larger than those they have, or the IOMMU cannot walk the tables of
+ * a domain that is in use;
  * -EBUSY when the PASID entry is present; -ENOSPC when the IOMMU has no domain id
  * left; -ENOMEM.
  */

@@ -16,8 +16,8 @@
  * Every ioctl takes a pointer to its own struct, which begins with its size and
  * with flags. A struct can grow: the caller sets size to the size that it was
  * compiled with. What it does not give is taken as 0; what the kernel does not
- * know must be 0. Members called out_* are written by the kernel, the others
- * are left as they are. flags without a meaning must be 0.
+ * know must be 0. Members called out_* are written by the kernel, nothing else
+ * is. flags without a meaning must be 0.
  *
  * An ioctl returns 0, or -1 and in errno:
  *
@@ -33,6 +33,10 @@
  *  - ENOSPC: No IOASID is left, in the range asked for or in the system.
  *  - EEXIST: It is there already.
  *  - ENOMEM, EFAULT: As everywhere.
+ *
+ * What fails has not happened, also when it fails with EFAULT because out_*
+ * members cannot be written: they are tried first.  Only when another thread takes
+ * the memory away while the ioctl runs, an id may have been freed by FREE.
  *
  * A program finds out what a kernel can do by trying it. There is no version to
  * ask for.
@@ -99,10 +103,13 @@ struct ioasid_get_info {
  * @min: lowest IOASID wanted
  * @max: highest IOASID wanted
  * @out_ioasid: the IOASID
+ * @cookie: any number; events of the IOASID have it, and QUERY tells it
  *
  * Allocates the lowest IOASID in the range that is free and charges it to the
  * caller's cgroup. It can be used with this file only, by whoever has the file.
  * It stays until it is freed or the file is closed for the last time.
+ *
+ * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows.
  */
 struct ioasid_alloc {
 	__u32 size;
@@ -111,6 +118,7 @@ struct ioasid_alloc {
 	__u32 min;
 	__u32 max;
 	__u32 out_ioasid;
+	__aligned_u64 cookie;
 };
 
 #define IOASID_ALLOC		_IO(IOASID_TYPE, 0x02)
@@ -128,7 +136,8 @@ struct ioasid_alloc {
  * IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY, another
  * FREE too.
  *
- * The IOASID is freed also when out_pending cannot be written (EFAULT).
+ * When it returns, all users that translate have forgotten the SPID, and it can be
+ * set for another IOASID.
  */
 struct ioasid_free {
 	__u32 size;
@@ -167,7 +176,8 @@ struct ioasid_set_spid {
  * @ioasid: the IOASID
  * @__reserved: must be 0
  *
- * Takes the SPID off an IOASID, ENOENT when it has none.
+ * Takes the SPID off an IOASID, ENOENT when it has none. When it returns, all users
+ * that translate have forgotten it, and it can be set for another IOASID.
  */
 struct ioasid_clear_spid {
 	__u32 size;
@@ -195,12 +205,44 @@ struct ioasid_find_spid {
 #define IOASID_FIND_SPID	_IO(IOASID_TYPE, 0x06)
 
 /**
+ * enum ioasid_id_state - what becomes of an IOASID
+ * @IOASID_STATE_LIVE: it is allocated
+ * @IOASID_STATE_FREEING: it was freed, by FREE or by the kernel, and has users in
+ *			  the kernel that have not let go. IOASID_EVENT_FREED will
+ *			  come.
+ */
+enum ioasid_id_state {
+	IOASID_STATE_LIVE = 0,
+	IOASID_STATE_FREEING = 1,
+};
+
+/**
+ * struct ioasid_query - ioctl(IOASID_QUERY)
+ * @size: sizeof(struct ioasid_query)
+ * @flags: must be 0
+ * @ioasid: the IOASID
+ * @out_state: enum ioasid_id_state
+ * @out_cookie: cookie of its ALLOC
+ *
+ * Changes nothing. ENOENT when the file has no such IOASID, any more or yet.
+ */
+struct ioasid_query {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 out_state;
+	__aligned_u64 out_cookie;
+};
+
+#define IOASID_QUERY		_IO(IOASID_TYPE, 0x0c)
+
+/**
  * enum ioasid_event_type - types of events
- * @IOASID_EVENT_LOST: struct ioasid_event_lost
  * @IOASID_EVENT_FREED: struct ioasid_event_freed
+ *
+ * 0 is not used.
  */
 enum ioasid_event_type {
-	IOASID_EVENT_LOST = 0,
 	IOASID_EVENT_FREED = 1,
 };
 
@@ -215,7 +257,7 @@ enum ioasid_event_type {
  * O_NONBLOCK (EAGAIN). poll() says POLLIN when there is one. A program skips
  * types that it does not know with the help of size, and ignores what a newer
  * kernel puts behind the members it knows. Events are in the order in which
- * things happened. Of several readers, each event goes to one.
+ * things happened, and none is lost. Of several readers, each event goes to one.
  */
 struct ioasid_event {
 	__u32 size;
@@ -224,30 +266,18 @@ struct ioasid_event {
 };
 
 /**
- * struct ioasid_event_lost - events were lost
- * @header: type IOASID_EVENT_LOST, flags 0
- * @count: how many
- *
- * The kernel keeps a limited number of events. Here, in the order of events,
- * it had no room. FREE tells for a single IOASID: EBUSY when it is still being
- * freed, ENOENT when it is gone.
- */
-struct ioasid_event_lost {
-	struct ioasid_event header;
-	__u32 count;
-};
-
-/**
  * struct ioasid_event_freed - an IOASID is gone
  * @header: type IOASID_EVENT_FREED, flags 0
  * @ioasid: the IOASID
+ * @cookie: cookie of its ALLOC
  *
  * For an IOASID that FREE left pending, or that the kernel freed of itself. Its
- * number may be allocated again by now.
+ * number may be allocated again by now; the cookie tells which one is meant.
  */
 struct ioasid_event_freed {
 	struct ioasid_event header;
 	__u32 ioasid;
+	__aligned_u64 cookie;
 };
 
 #endif /* _UAPI_LINUX_IOASID_H */

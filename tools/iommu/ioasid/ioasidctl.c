@@ -103,6 +103,23 @@ static int cmd_info(void)
 	return 0;
 }
 
+/* A task chooses its name: nothing of it may look like lines or colours. */
+static void print_name(const char *name, int width)
+{
+	for (; *name; name++) {
+		unsigned char c = *name;
+
+		if (c > ' ' && c < 0x7f && c != '\\')
+			width -= printf("%c", c);
+		else if (c == ' ' && name[1])
+			width -= printf(" ");
+		else
+			width -= printf("\\%03o", c);
+	}
+	if (width > 0)
+		printf("%*s", width, "");
+}
+
 static bool is_number(const char *s)
 {
 	return *s && s[strspn(s, "0123456789")] == '\0';
@@ -135,7 +152,9 @@ static void list_process(const char *pid)
 			strcpy(comm, "?");
 		snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid,
 			 d->d_name);
-		printf("%7s %-15s %4s %9ld %7ld\n", pid, comm, d->d_name,
+		printf("%7s ", pid);
+		print_name(comm, 15);
+		printf(" %4s %9ld %7ld\n", d->d_name,
 		       read_number(path, "ioasid-allocated:"),
 		       read_number(path, "ioasid-pending:"));
 	}
@@ -230,8 +249,6 @@ static void print_events(int fd)
 		pos += size;
 		if (event.header.type == IOASID_EVENT_FREED)
 			printf("gone %u\n", event.ioasid);
-		else if (event.header.type == IOASID_EVENT_LOST)
-			printf("lost %u events\n", event.ioasid);
 	}
 }
 

@@ -86,7 +86,7 @@ int sub_notify(struct notifier_block *nb, unsigned long event, void *data)
 	struct sub *sub = container_of(nb, struct sub, nb);
 	struct ioasid_nb_args *args = data;
 
-	if (!shim_may_sleep())
+	if (!shim_may_sleep() || shim_holds_mutex())
 		test_fail(__FILE__, __LINE__, "%s is called under a lock",
 			  sub->name);
 
@@ -117,6 +117,21 @@ bool expect_events_at(const char *file, int line, const char *want)
 	if (!same)
 		test_fail(file, line, "events \"%s\", not \"%s\"", log_text,
 			  want);
+	log_length = 0;
+	log_text[0] = 0;
+	pthread_mutex_unlock(&log_lock);
+	return same;
+}
+
+bool expect_events_begin(const char *want)
+{
+	bool same;
+
+	pthread_mutex_lock(&log_lock);
+	same = !strncmp(log_text, want, strlen(want));
+	if (!same)
+		test_fail(__FILE__, __LINE__, "events \"%s\", not \"%s\"...",
+			  log_text, want);
 	log_length = 0;
 	log_text[0] = 0;
 	pthread_mutex_unlock(&log_lock);

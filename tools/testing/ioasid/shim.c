@@ -135,14 +135,36 @@ void shim_irq_restore(unsigned long flags)
 	irqs_off = flags;
 }
 
+static __thread int mutexes_held;
+
+bool shim_holds_mutex(void)
+{
+	return mutexes_held;
+}
+
 void mutex_lock(struct mutex *m)
 {
 	might_sleep();
 	lock_mutex(&m->lock);
+	mutexes_held++;
+}
+
+int mutex_lock_killable(struct mutex *m)
+{
+	might_sleep();
+	while (pthread_mutex_trylock(&m->lock.mutex)) {
+		if (current->killed)
+			return -EINTR;
+		usleep(100);
+	}
+	__atomic_store_n(&m->lock.owner, &spin_depth, __ATOMIC_RELAXED);
+	mutexes_held++;
+	return 0;
 }
 
 void mutex_unlock(struct mutex *m)
 {
+	mutexes_held--;
 	unlock_mutex(&m->lock);
 }
 
@@ -151,7 +173,7 @@ bool shim_may_sleep(void)
 	return !spin_depth && !irqs_off;
 }
 
-void schedule_timeout_uninterruptible(long jiffies)
+void schedule_timeout_killable(long jiffies)
 {
 	might_sleep();
 	usleep(100 * jiffies);
@@ -236,8 +258,9 @@ void mmgrab(struct mm_struct *mm)
 
 void mmdrop(struct mm_struct *mm)
 {
-	/* __mmdrop() sleeps on some architectures */
+	/* __mmdrop() sleeps on some architectures, and frees the mm's PASID. */
 	might_sleep();
+	WARN(mutexes_held, "handlers run with a mutex held\n");
 	WARN_ON(__atomic_sub_fetch(&mm->mm_count, 1, __ATOMIC_RELAXED) < 0);
 	__atomic_sub_fetch(&shim_mm_refs, 1, __ATOMIC_RELAXED);
 }
@@ -285,8 +308,9 @@ struct workqueue_struct {
 	bool running;
 };
 
-/* The core has one. */
+/* The core's own one, and the one of the kernel that it uses */
 static struct workqueue_struct *the_wq;
+struct workqueue_struct *system_unbound_wq;
 
 static void *worker(void *arg)
 {
@@ -318,7 +342,8 @@ struct workqueue_struct *alloc_ordered_workqueue(const char *name, int flags)
 	pthread_mutex_init(&wq->lock, NULL);
 	pthread_cond_init(&wq->cond, NULL);
 	INIT_LIST_HEAD(&wq->works);
-	the_wq = wq;
+	if (system_unbound_wq)
+		the_wq = wq;
 	if (pthread_create(&wq->thread, NULL, worker, wq))
 		abort();
 	return wq;
@@ -366,10 +391,12 @@ void shim_settle(void)
 {
 	rcu_barrier();
 	flush_workqueue(the_wq);
+	flush_workqueue(system_unbound_wq);
 	rcu_barrier();
 }
 
 void shim_init(void)
 {
 	xa_node_init(64);
+	system_unbound_wq = alloc_ordered_workqueue("events_unbound", 0);
 }

@@ -28,6 +28,8 @@ extern bool shim_jitter;
 
 /* Is no spinlock held and are interrupts on? Handlers are called like that. */
 bool shim_may_sleep(void);
+/* Does this thread have any? */
+bool shim_holds_mutex(void);
 
 /* Wait until RCU callbacks and works have run */
 void shim_settle(void);

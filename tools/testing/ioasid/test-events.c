@@ -505,10 +505,18 @@ static void stopped_alloc(void)
 	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
 }
 
+static int attach_result;
+
+static void waiting_attach(void)
+{
+	attach_result = ioasid_attach_spid(2, 6);
+}
+
+/* Nothing of an id overtakes its ALLOC, and only what has to wait does. */
 static void events_slow_handler(void)
 {
 	static struct sub g = SUB("g", LAST, NULL);
-	struct thread t;
+	struct thread t, waiting;
 
 	hook_set = null_set();
 	hook_event = IOASID_NOTIFY_ALLOC;
@@ -519,24 +527,34 @@ static void events_slow_handler(void)
 
 	thread_start(&t, stopped_alloc);
 	sem_wait(&reached);
-	/* It can be found, and nothing of it overtakes ALLOC. */
-	EXPECT_EQ(ioasid_attach_spid(2, 5), 0);
-	EXPECT_EQ(ioasid_find_by_spid(hook_set, 5, false), 2);
-	EXPECT_EQ(ioasid_detach_spid(2), 0);
-	EXPECT_EQ(ioasid_attach_spid(2, 5), -EEXIST);
-	EXPECT_EQ(ioasid_attach_spid(2, 6), 0);
-	EXPECT_EQ(ioasid_attach_spid(2, 7), -EEXIST);
-	EXPECT_EQ(ioasid_find_by_spid(hook_set, 6, false), 2);
+	/* It can be found, but gets no SPID yet. */
+	EXPECT_EQ(ioasid_get(hook_set, 2), 0);
+	current->killed = true;
+	EXPECT_EQ(ioasid_attach_spid(2, 5), -ERESTARTSYS);
+	EXPECT_EQ(ioasid_wait_events(hook_set, 2), -ERESTARTSYS);
+	current->killed = false;
+	thread_start(&waiting, waiting_attach);
+	while (id_refs(2) != 4)
+		usleep(100);
+	usleep(20000);
+	EXPECT_EQ(ioasid_find_by_spid(hook_set, 5, false), INVALID_IOASID);
+	EXPECT_EQ(ioasid_find_by_spid(hook_set, 6, false), INVALID_IOASID);
+	EXPECT_EQ(ioasid_detach_spid(2), -ENOENT);
+	/* Others are not held up; what was tried in vain is free. */
+	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	EXPECT_EQ(ioasid_attach_spid(3, 5), 0);
+	EXPECT(ioasid_free(hook_set, 3));
+	EXPECT_EQ(ioasid_wait_events(hook_set, 3), 0);
+	EXPECT_EVENTS("s:A2 s:A3 g:A3 s:+3/5 g:+3/5 s:F3/5 g:F3/5");
+
 	EXPECT(!ioasid_free(hook_set, 2));
 	EXPECT_EQ(ioasid_attach_spid(2, 7), -EBUSY);
-	EXPECT_EQ(ioasid_find_by_spid(hook_set, 6, false), INVALID_IOASID);
-	/* Others are not held up. */
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
-	EXPECT(ioasid_free(hook_set, 3));
-	EXPECT_EVENTS("s:A2 s:A3 g:A3 s:F3 g:F3");
 	sem_post(&go_on);
+	thread_join(&waiting);
 	thread_join(&t);
-	EXPECT_EVENTS("g:A2 s:+2/5 g:+2/5 s:-2/5 g:-2/5 s:+2/6 g:+2/6 s:F2/6 g:F2/6");
+	EXPECT_EQ(attach_result, -EBUSY);
+	EXPECT_EVENTS("g:A2 s:F2 g:F2");
+	EXPECT(ioasid_put(hook_set, 2));
 	EXPECT_EQ(id_state(2), -1);
 
 	ioasid_unregister_notifier(NULL, &g.nb);
@@ -581,6 +599,136 @@ static void events_detach_being_freed(void)
 	ioasid_set_free(hook_set);
 }
 
+static bool told;
+
+static void wait_until_told(void)
+{
+	EXPECT_EQ(ioasid_wait_events(hook_set, 2), 0);
+	/* That of the SPID, whether another one was attached since or not */
+	EXPECT(ioasid_find_by_spid(hook_set, 5, false) != 2);
+	__atomic_store_n(&told, true, __ATOMIC_RELEASE);
+}
+
+static void attach_stop_hook(unsigned long event, struct ioasid_nb_args *args)
+{
+	if (event == IOASID_NOTIFY_BIND && args->spid == 5 && args->id == 2)
+		stop_in_handler();
+}
+
+/*
+ * One attachment of an id at a time: the next waits until subscribers know that
+ * the last one is gone, and so does who wants to use its SPID for another id.
+ */
+static void events_one_attachment(void)
+{
+	static struct sub s = SUB("s", CPU, attach_stop_hook),
+		g = SUB("g", LAST, NULL);
+	struct thread t, waiting, watching;
+
+	hook_set = null_set();
+	sem_init(&reached, 0, 0);
+	sem_init(&go_on, 0, 0);
+	__atomic_store_n(&told, false, __ATOMIC_RELAXED);
+	attach_result = 1;
+	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	ioasid_register_notifier(hook_set, &s.nb);
+	ioasid_register_notifier(NULL, &g.nb);
+	thread_start(&t, stopped_attach);
+	sem_wait(&reached);
+	EXPECT_EQ(ioasid_detach_spid(2), 0);
+	EXPECT_EQ(ioasid_detach_spid(2), -ENOENT);
+	thread_start(&waiting, waiting_attach);
+	thread_start(&watching, wait_until_told);
+	usleep(20000);
+	EXPECT_EQ(__atomic_load_n(&told, __ATOMIC_ACQUIRE), false);
+	EXPECT_EQ(READ_ONCE(attach_result), 1);
+	EXPECT_EQ(ioasid_find_by_spid(hook_set, 5, false), 2);
+	EXPECT_EQ(ioasid_attach_spid(3, 5), -EEXIST);
+	EXPECT_EVENTS("s:+2/5");
+	sem_post(&go_on);
+	thread_join(&t);
+	thread_join(&watching);
+	EXPECT_EQ(ioasid_attach_spid(3, 5), 0);
+	thread_join(&waiting);
+	EXPECT_EQ(attach_result, 0);
+	EXPECT_EQ(ioasid_find_by_spid(hook_set, 6, false), 2);
+	ioasid_unregister_notifier(NULL, &g.nb);
+	ioasid_unregister_notifier(hook_set, &s.nb);
+	ioasid_set_free(hook_set);
+	/* The two attachments in any order */
+	expect_events_begin("g:+2/5 s:-2/5 g:-2/5 s:+");
+}
+
+/* How many events one call delivers, whatever others do with the same id */
+static __thread unsigned int delivered;
+static unsigned int most_delivered;
+
+static void count_hook(struct ioasid_nb_args *args)
+{
+	delivered++;
+	/* So that others find the mark taken */
+	usleep(random_below(4) ? 0 : 50);
+}
+
+static int count_notify(struct notifier_block *nb, unsigned long event,
+			void *data)
+{
+	count_hook(data);
+	return NOTIFY_OK;
+}
+
+static void called(void)
+{
+	unsigned int most = __atomic_load_n(&most_delivered, __ATOMIC_RELAXED);
+
+	while (delivered > most &&
+	       !__atomic_compare_exchange_n(&most_delivered, &most, delivered,
+					    false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
+	delivered = 0;
+}
+
+static void feed(void)
+{
+	static ioasid_t spids;
+	int i;
+
+	random_seed((unsigned long)&i);
+	for (i = 0; i < 1000; i++) {
+		ioasid_attach_spid(2, __atomic_add_fetch(&spids, 1,
+							 __ATOMIC_RELAXED));
+		called();
+		ioasid_detach_spid(2);
+		called();
+	}
+}
+
+static void events_of_one_call_are_bounded(void)
+{
+	static struct notifier_block nb = { .notifier_call = count_notify };
+	struct thread t[4];
+	int i;
+
+	hook_set = null_set();
+	most_delivered = 0;
+	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	ioasid_register_notifier(hook_set, &nb);
+	for (i = 0; i < 4; i++)
+		thread_start(&t[i], feed);
+	for (i = 0; i < 4; i++)
+		thread_join(&t[i]);
+	/* Its own, UNBIND and FREE */
+	EXPECT(most_delivered >= 1);
+	EXPECT(most_delivered <= 3);
+	if (most_delivered > 3)
+		printf("# %u events in one call\n", most_delivered);
+	ioasid_set_free(hook_set);
+	delivered = 0;
+	ioasid_unregister_notifier(hook_set, &nb);
+}
+
 static struct mm_struct replay_mm;
 static struct sub replayed = SUB("m", DEVICE, stop_hook);
 
@@ -604,11 +752,13 @@ static void events_replay_while_events(void)
 	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 5);
 	EXPECT_EQ(ioasid_attach_spid(5, 50), 0);
 
+	EXPECT_EQ(ioasid_attach_spid(2, 20), 0);
+
 	thread_start(&t, stopped_register);
 	sem_wait(&reached);
 	EXPECT_EVENTS("m:A2");
 	/* The one it is told of now: what happens to it comes afterwards. */
-	EXPECT_EQ(ioasid_attach_spid(2, 20), 0);
+	EXPECT_EQ(ioasid_detach_spid(2), 0);
 	EXPECT(!ioasid_free(hook_set, 2));
 	/* Those it was not told of yet: it hears the beginning first. */
 	EXPECT(ioasid_free(hook_set, 3));
@@ -622,11 +772,8 @@ static void events_replay_while_events(void)
 	EXPECT_EVENTS("m:A3");
 	sem_post(&go_on);
 	thread_join(&t);
-	/*
-	 * ALLOC and BIND may be repeated, that of 2 before its FREE; 2 got its
-	 * SPID after it was looked at.
-	 */
-	EXPECT_EVENTS("m:A2 m:+2/20 m:A2 m:+2/20 m:F2/20 m:A4 m:+4/40 m:A5 m:A3");
+	/* ALLOC and BIND may be repeated, those of 2 before its FREE. */
+	EXPECT_EVENTS("m:+2/20 m:A2 m:+2/20 m:-2/20 m:A2 m:F2 m:A4 m:+4/40 m:A5 m:A3");
 	EXPECT_EQ(id_state(2), -1);
 
 	ioasid_unregister_notifier_mm(&replay_mm, &replayed.nb);
@@ -923,6 +1070,8 @@ const struct test event_tests[] = {
 	TEST(events_mm),
 	TEST(events_slow_handler),
 	TEST(events_detach_being_freed),
+	TEST(events_one_attachment),
+	TEST(events_of_one_call_are_bounded),
 	TEST(events_replay_while_events),
 	TEST(events_replay_while_freeing),
 	TEST(events_replay_while_owner_puts),

@@ -190,7 +190,8 @@ static void fail_attach_spid(void)
 	for (i = 0; i < ARRAY_SIZE(spids); i++) {
 		id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
 		spid = spids[i];
-		sweep("attach_spid", call_attach_spid, spid == 1 ? 1 : 2, 24);
+		/* The first one needs no node, the second fits beside it. */
+		sweep("attach_spid", call_attach_spid, spid > 1, 24);
 		EXPECT_EQ(ioasid_find_by_spid(set, spid, false), id);
 		EXPECT_EQ(id_state(id), IOASID_STATE_ACTIVE);
 		EXPECT_EQ(id_refs(id), 1);
@@ -213,7 +214,7 @@ static void fail_leaves_nodes(void)
 
 	set = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
 	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
-	fail_allocation(4);
+	fail_allocation(3);
 	EXPECT_EQ(ioasid_attach_spid(id, 4095), -ENOMEM);
 	EXPECT(fail_done());
 	ioasid_set_free(set);
@@ -268,27 +269,23 @@ static void attach_another(void)
 
 static void race_attach_spid(void)
 {
-	unsigned int nth;
-
 	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
-	for (nth = 1; nth <= 2; nth++) {
-		spid = 7;
-		id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
-		during_allocation(nth, free_the_id);
-		EXPECT_EQ(call_attach_spid(), -EBUSY);
-		EXPECT(fail_done());
-		EXPECT_EQ(id_state(id), -1);
+	spid = 7;
+	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	during_allocation(1, free_the_id);
+	EXPECT_EQ(call_attach_spid(), -EBUSY);
+	EXPECT(fail_done());
+	EXPECT_EQ(id_state(id), -1);
 
-		id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
-		during_allocation(nth, attach_another);
-		EXPECT_EQ(call_attach_spid(), -EEXIST);
-		EXPECT(fail_done());
-		EXPECT_EQ(ioasid_find_by_spid(set, 8, false), id);
-		/* The reserved one is free again. */
-		EXPECT_EQ(ioasid_detach_spid(id), 0);
-		EXPECT_EQ(call_attach_spid(), 0);
-		EXPECT(ioasid_free(set, id));
-	}
+	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	during_allocation(1, attach_another);
+	EXPECT_EQ(call_attach_spid(), -EEXIST);
+	EXPECT(fail_done());
+	EXPECT_EQ(ioasid_find_by_spid(set, 8, false), id);
+	/* The reserved one is free again. */
+	EXPECT_EQ(ioasid_detach_spid(id), 0);
+	EXPECT_EQ(call_attach_spid(), 0);
+	EXPECT(ioasid_free(set, id));
 	ioasid_set_free(set);
 }
 
@@ -308,14 +305,17 @@ int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
 	return __real_ioasid_set_add(set, e, private, emit);
 }
 
-void __real_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
-void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id);
+void __real_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
+				 void *private);
+void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
+				 void *private);
 
 /* The id left the set, so RCU is all that keeps it. */
-void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id)
+void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
+				 void *private)
 {
 	EXPECT(rcu_read_ongoing());
-	__real_ioasid_set_tell_gone(set, id);
+	__real_ioasid_set_tell_gone(set, id, private);
 }
 
 static bool getter_of_nothing(void *data)
@@ -330,7 +330,7 @@ static void look_it_up(ioasid_t number)
 	EXPECT(ioasid_find(NULL, id, NULL) == ERR_PTR(-ENOENT));
 	EXPECT(ioasid_find(set, id, getter_of_nothing) == ERR_PTR(-ENOENT));
 	EXPECT(ioasid_find_set(id) == ERR_PTR(-ENOENT));
-	EXPECT_EQ(ioasid_get(NULL, id), -EINVAL);
+	EXPECT_EQ(ioasid_get(NULL, id), -ENOENT);
 	EXPECT_EQ(ioasid_attach_spid(id, 1), -ENOENT);
 	EXPECT_EQ(ioasid_detach_spid(id), -ENOENT);
 	EXPECT_EQ(ioasid_attach_data(id, &mm), -ENOENT);
@@ -386,6 +386,64 @@ static void race_alloc_with_allocator(void)
 		EXPECT_EQ(custom_out, 0);
 		ioasid_unregister_allocator(&race_ops);
 		xa_destroy(&ioasid_xa);
+	}
+	ioasid_set_free(set);
+}
+
+/* Another group, which is active when the first one goes */
+static unsigned int other_out;
+
+static ioasid_t other_alloc(ioasid_t min, ioasid_t max, void *pdata)
+{
+	other_out++;
+	return 6;
+}
+
+static void other_free(ioasid_t id, void *pdata)
+{
+	EXPECT_EQ(id, 6);
+	other_out--;
+}
+
+static struct ioasid_allocator_ops other_ops = {
+	.alloc = other_alloc,
+	.free = other_free,
+};
+
+static void unregister_the_allocator(void)
+{
+	ioasid_unregister_allocator(&race_ops);
+}
+
+/* Each number comes from, and goes back to, the allocator that is there. */
+static void race_alloc_with_allocator_that_goes(void)
+{
+	unsigned int nth, left;
+
+	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
+	min = 2;
+	/* Nobody is left, or the other group */
+	for (left = 0; left <= 1; left++) {
+		/* The entry, then nodes */
+		for (nth = 1; nth <= 4; nth++) {
+			custom_out = 0;
+			other_out = 0;
+			EXPECT_EQ(ioasid_register_allocator(&race_ops), 0);
+			if (left)
+				EXPECT_EQ(ioasid_register_allocator(&other_ops),
+					  0);
+			during_allocation(nth, unregister_the_allocator);
+			EXPECT_EQ(call_alloc(), 0);
+			EXPECT(fail_done());
+			EXPECT_EQ(id, left ? 6 : 2);
+			EXPECT_EQ(custom_out, 0);
+			EXPECT_EQ(other_out, left);
+			EXPECT(ioasid_free(set, id));
+			EXPECT_EQ(other_out, 0);
+			if (left)
+				ioasid_unregister_allocator(&other_ops);
+			xa_destroy(&ioasid_xa);
+		}
 	}
 	ioasid_set_free(set);
 }
@@ -455,6 +513,7 @@ const struct test fail_tests[] = {
 	TEST(race_alloc_with_set_free),
 	TEST(race_attach_spid),
 	TEST(race_alloc_with_allocator),
+	TEST(race_alloc_with_allocator_that_goes),
 	TEST(race_alloc_with_lookup),
 	{ }
 };

@@ -135,7 +135,7 @@ static int model_notify(struct notifier_block *nb, unsigned long event,
 		.event = event,
 		.args = *args,
 	};
-	if (!shim_may_sleep())
+	if (!shim_may_sleep() || shim_holds_mutex())
 		test_fail(__FILE__, __LINE__, "called under a lock");
 	if (!may_act || depth > 3 || random_below(4))
 		return NOTIFY_OK;
@@ -356,7 +356,7 @@ static bool m_free(int s, ioasid_t id)
 static int m_get(int s, ioasid_t id)
 {
 	if (!m_exists(id))
-		return -EINVAL;
+		return -ENOENT;
 	if (s >= 0 && ids[id].set != s)
 		return -EACCES;
 	if (m_freed(id))
@@ -370,7 +370,7 @@ static int m_get_if_owned(ioasid_t id, int mm)
 	int ret = m_get(-1, id);
 
 	if (ret)
-		return ret == -EINVAL ? -ENOENT : ret;
+		return ret;
 	if (sets[ids[id].set].type != IOASID_SET_TYPE_MM)
 		ret = -EINVAL;
 	else if (sets[ids[id].set].mm != mm)
@@ -447,7 +447,7 @@ static int m_attach(ioasid_t id, ioasid_t spid)
 		return -EINVAL;
 	ret = m_get(-1, id);
 	if (ret)
-		return ret == -EINVAL ? -ENOENT : ret;
+		return ret;
 	if (sets[ids[id].set].ns[spid] || ids[id].spid != NONE) {
 		ret = -EEXIST;
 	} else {

@@ -67,6 +67,8 @@ int sub_notify(struct notifier_block *nb, unsigned long event, void *data);
  * empty string for none.  + BIND, - UNBIND, A ALLOC, F FREE.
  */
 bool expect_events_at(const char *file, int line, const char *want);
+/* The same for what they begin with */
+bool expect_events_begin(const char *want);
 #define EXPECT_EVENTS(want)	expect_events_at(__FILE__, __LINE__, want)
 
 /* A small pool for the time of a test */

@@ -20,17 +20,12 @@
 /* The VT-d, if @dev may use it: requests need bus mastering */
 IntelIOMMUState *vtd_of_requester(PCIDevice *dev)
 {
-    X86IOMMUState *x86_iommu = x86_iommu_get_default();
-    Object *vtd;
-
     assert(bql_locked());
 
     if (!(pci_get_word(dev->config + PCI_COMMAND) & PCI_COMMAND_MASTER)) {
         return NULL;
     }
-    vtd = x86_iommu ? object_dynamic_cast(OBJECT(x86_iommu),
-                                          TYPE_INTEL_IOMMU_DEVICE) : NULL;
-    return vtd ? INTEL_IOMMU_DEVICE(vtd) : NULL;
+    return vtd_of_device(dev);
 }
 
 bool vtd_ats_translate(PCIDevice *dev, uint32_t pasid, hwaddr addr,

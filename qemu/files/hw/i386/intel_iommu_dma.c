@@ -19,27 +19,25 @@ static MemTxResult vtd_dma_rw_page(PCIDevice *dev, uint32_t pasid,
                                    unsigned flags)
 {
     bool is_write = flags & VTD_REQ_WRITE;
-    X86IOMMUState *x86_iommu = x86_iommu_get_default();
     MemTxAttrs attrs = {
         .requester_id = pci_requester_id(dev),
         .memory = true,
     };
+    IntelIOMMUState *s;
     IOMMUTLBEntry entry;
-    Object *vtd;
 
     if (pasid == PCI_NO_PASID) {
         return address_space_rw(&dev->bus_master_as, addr, attrs, buf, len,
                                 is_write);
     }
 
-    vtd = x86_iommu ? object_dynamic_cast(OBJECT(x86_iommu),
-                                          TYPE_INTEL_IOMMU_DEVICE) : NULL;
-    if (!vtd) {
+    s = vtd_of_device(dev);
+    if (!s) {
         return MEMTX_DECODE_ERROR;
     }
 
-    entry = vtd_translate_pasid(INTEL_IOMMU_DEVICE(vtd), pci_get_bus(dev),
-                                dev->devfn, pasid, addr, flags);
+    entry = vtd_translate_pasid(s, pci_get_bus(dev), dev->devfn, pasid, addr,
+                                flags);
     if (!(entry.perm & (is_write ? IOMMU_WO : IOMMU_RO))) {
         return MEMTX_ACCESS_ERROR;
     }

@@ -97,7 +97,8 @@ void vtd_inv_log_init(IntelIOMMUState *s)
     s->inv_log = l;
     memory_region_init_io(&l->mr, OBJECT(s), &vtd_inv_log_ops, l,
                           "intel-iommu-inv-log", VTD_INV_LOG_SIZE);
-    memory_region_add_subregion(get_system_memory(), VTD_INV_LOG_ADDR, &l->mr);
+    memory_region_add_subregion(get_system_memory(),
+                                s->csrmem.addr + VTD_INV_LOG_OFFSET, &l->mr);
     object_property_add_uint64_ptr(OBJECT(s), "inv-desc-total", &l->total,
                                    OBJ_PROP_FLAG_READ);
 }

@@ -136,7 +136,7 @@ static VTDFaultReason vtd_walk_second_stage(VTDWalk *w, uint64_t addr,
         if (!t.rights || (need & ~t.rights)) {
             return need & ~t.rights & VTD_SL_W ? VTD_FR_WRITE : VTD_FR_READ;
         }
-        if (vtd_slpte_nonzero_rsvd(pte, level)) {
+        if (vtd_slpte_nonzero_rsvd(s, pte, level)) {
             return VTD_FR_PAGING_ENTRY_RSVD;
         }
         t.addr = pte & VTD_PT_BASE_ADDR_MASK(s->aw_bits);

@@ -731,7 +731,7 @@ static void assert_timed_out(VTDTest *t, uint16_t sid)
 {
     g_assert_cmphex(vtd_reg_readl(t, DMAR_FSTS_REG) & FSTS_ERRORS, ==,
                     VTD_FSTS_ITE);
-    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQERCD_REG) >> 48, ==, sid);
+    g_assert_cmphex(vtd_reg_readq(t, DMAR_IQERCD_REG) >> 32, ==, sid);
 }
 
 static void assert_answered(VTDTest *t)

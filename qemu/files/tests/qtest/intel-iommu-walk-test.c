@@ -271,7 +271,7 @@ static void test_fpd(void)
     td_assert_faults(t, PASID, IOVA, 0, VTD_FR_PASID_ENTRY_P);
 
     td_assert_faults(t, other, IOVA, 0, VTD_FR_PASID_DIR_ENTRY_P);
-    qtest_writeq(t->qts, vtd_pasid_dir_entry(other), VTD_PASID_DIR_FPD);
+    qtest_writeq(t->qts, vtd_pasid_dir_entry(t, other), VTD_PASID_DIR_FPD);
     td_assert_faults(t, other, IOVA, 0, 0);
 
     /* Faults are not seen, translations are as ever */

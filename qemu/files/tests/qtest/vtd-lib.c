@@ -11,30 +11,60 @@
 #include "libqos/pci-pc.h"
 #include "vtd-lib.h"
 
-/* Fixed pages of VTD_MEM_TABLES; vtd_page() gives out the ones behind them */
-#define TBL_ROOT        (VTD_MEM_TABLES + 0x0000)
-#define TBL_CONTEXT     (VTD_MEM_TABLES + 0x1000)
-#define TBL_QUEUE       (VTD_MEM_TABLES + 0x2000)
-#define TBL_PASID_DIR   (VTD_MEM_TABLES + 0x10000)  /* for 20 bits: 128 KiB */
-#define TBL_FREE        (VTD_MEM_TABLES + 0x30000)
-#define TBL_END         (VTD_MEM_TABLES + 0x800000)
+/* Fixed pages; vtd_page() gives out the ones behind them */
+#define TBL_ROOT        0x0000
+#define TBL_CONTEXT     0x1000
+#define TBL_QUEUE       0x2000
+#define TBL_PASID_DIR   0x10000     /* for 20 bits: 128 KiB */
+#define TBL_FREE        0x30000
+#define TBL_SIZE        0x800000
 
 VTDTest *vtd_start(const char *options)
 {
+    return vtd_start_with(options, "");
+}
+
+VTDTest *vtd_start_with(const char *options, const char *more)
+{
     VTDTest *t = g_new0(VTDTest, 1);
 
-    t->qts = qtest_initf("-M q35 -nodefaults -m %d -device intel-iommu,%s "
-                         "-device vtd-testdev,addr=%d",
-                         VTD_MEM_SIZE, options, VTD_SLOT);
+    t->qts = qtest_initf("-M q35 -nodefaults -m %d -device intel-iommu,%s%s "
+                         "-device vtd-testdev,bus=pcie.0,addr=%d",
+                         VTD_MEM_SIZE, options, more, VTD_SLOT);
     t->bus = qpci_new_pc(t->qts, NULL);
     t->dev = qpci_device_find(t->bus, QPCI_DEVFN(VTD_SLOT, 0));
     g_assert(t->dev);
     qpci_device_enable(t->dev);
     t->bar = qpci_iomap(t->dev, 0, NULL);
-    t->tables = TBL_FREE;
+    t->regs = Q35_HOST_BRIDGE_IOMMU_ADDR;
+    t->sid = VTD_SID;
+    t->base = VTD_MEM_TABLES;
+    t->tables = t->base + TBL_FREE;
     qtest_memset(t->qts, VTD_MEM_A, VTD_MEM_A_DATA & 0xff, 0x200000);
     qtest_memset(t->qts, VTD_MEM_B, VTD_MEM_B_DATA & 0xff, 0x200000);
     return t;
+}
+
+VTDTest *vtd_second(VTDTest *t, uint64_t regs, uint16_t sid)
+{
+    QPCIAddress addr = {
+        .devfn = sid,
+        .vendor_id = VTD_TESTDEV_VENDOR_ID,
+        .device_id = VTD_TESTDEV_DEVICE_ID,
+    };
+    VTDTest *second = g_new0(VTDTest, 1);
+
+    second->qts = t->qts;
+    second->bus = t->bus;
+    second->dev = g_new0(QPCIDevice, 1);
+    qpci_device_init(second->dev, t->bus, &addr);
+    qpci_device_enable(second->dev);
+    second->bar = qpci_iomap(second->dev, 0, NULL);
+    second->regs = regs;
+    second->sid = sid;
+    second->base = VTD_MEM_TABLES + TBL_SIZE;
+    second->tables = second->base + TBL_FREE;
+    return second;
 }
 
 VTDTest *vtd_start_enabled(const char *options)
@@ -55,22 +85,22 @@ void vtd_stop(VTDTest *t)
 
 uint64_t vtd_reg_readq(VTDTest *t, unsigned reg)
 {
-    return qtest_readq(t->qts, Q35_HOST_BRIDGE_IOMMU_ADDR + reg);
+    return qtest_readq(t->qts, t->regs + reg);
 }
 
 uint32_t vtd_reg_readl(VTDTest *t, unsigned reg)
 {
-    return qtest_readl(t->qts, Q35_HOST_BRIDGE_IOMMU_ADDR + reg);
+    return qtest_readl(t->qts, t->regs + reg);
 }
 
 void vtd_reg_writeq(VTDTest *t, unsigned reg, uint64_t val)
 {
-    qtest_writeq(t->qts, Q35_HOST_BRIDGE_IOMMU_ADDR + reg, val);
+    qtest_writeq(t->qts, t->regs + reg, val);
 }
 
 void vtd_reg_writel(VTDTest *t, unsigned reg, uint32_t val)
 {
-    qtest_writel(t->qts, Q35_HOST_BRIDGE_IOMMU_ADDR + reg, val);
+    qtest_writel(t->qts, t->regs + reg, val);
 }
 
 static void vtd_command(VTDTest *t, uint32_t bit)
@@ -83,22 +113,25 @@ static void vtd_command(VTDTest *t, uint32_t bit)
 void vtd_set_context(VTDTest *t, uint64_t bits)
 {
     /* PDTS 7: 2^14 directory entries */
-    qtest_writeq(t->qts, TBL_CONTEXT + VTD_SID * VTD_CTX_ENTRY_SCALABLE_SIZE,
-                 TBL_PASID_DIR | 7 << 9 | bits | VTD_CONTEXT_ENTRY_P);
+    qtest_writeq(t->qts, t->base + TBL_CONTEXT +
+                 (t->sid & 0x7f) * VTD_CTX_ENTRY_SCALABLE_SIZE,
+                 (t->base + TBL_PASID_DIR) | 7 << 9 | bits |
+                 VTD_CONTEXT_ENTRY_P);
 }
 
 void vtd_enable(VTDTest *t, uint64_t context_bits)
 {
-    qtest_memset(t->qts, VTD_MEM_TABLES, 0, TBL_FREE - VTD_MEM_TABLES);
-    qtest_writeq(t->qts, TBL_ROOT, TBL_CONTEXT | VTD_ROOT_ENTRY_P);
+    qtest_memset(t->qts, t->base, 0, TBL_FREE);
+    qtest_writeq(t->qts, t->base + TBL_ROOT + VTD_SID_TO_BUS(t->sid) * 16,
+                 (t->base + TBL_CONTEXT) | VTD_ROOT_ENTRY_P);
     vtd_set_context(t, context_bits);
 
     /* Queued invalidation with 256-bit descriptors */
     vtd_reg_writeq(t, DMAR_IQT_REG, 0);
-    vtd_reg_writeq(t, DMAR_IQA_REG, TBL_QUEUE | VTD_IQA_DW_MASK);
+    vtd_reg_writeq(t, DMAR_IQA_REG, (t->base + TBL_QUEUE) | VTD_IQA_DW_MASK);
     vtd_command(t, VTD_GCMD_QIE);
 
-    vtd_reg_writeq(t, DMAR_RTADDR_REG, TBL_ROOT | VTD_RTADDR_SMT);
+    vtd_reg_writeq(t, DMAR_RTADDR_REG, (t->base + TBL_ROOT) | VTD_RTADDR_SMT);
     vtd_command(t, VTD_GCMD_SRTP);
     vtd_command(t, VTD_GCMD_TE);
 }
@@ -107,7 +140,7 @@ uint64_t vtd_page(VTDTest *t)
 {
     uint64_t page = t->tables;
 
-    g_assert(page < TBL_END);
+    g_assert(page < t->base + TBL_SIZE);
     qtest_memset(t->qts, page, 0, VTD_PAGE_SIZE);
     t->tables += VTD_PAGE_SIZE;
     return page;
@@ -154,14 +187,14 @@ void vtd_map(VTDTest *t, uint64_t root, uint64_t addr, uint64_t pa,
     vtd_map_level(t, root, 4, 1, addr, pa, FS_USER, bits);
 }
 
-uint64_t vtd_pasid_dir_entry(uint32_t pasid)
+uint64_t vtd_pasid_dir_entry(VTDTest *t, uint32_t pasid)
 {
-    return TBL_PASID_DIR + (pasid >> 6) * VTD_PASID_DIR_ENTRY_SIZE;
+    return t->base + TBL_PASID_DIR + (pasid >> 6) * VTD_PASID_DIR_ENTRY_SIZE;
 }
 
 uint64_t vtd_pasid_entry(VTDTest *t, uint32_t pasid)
 {
-    uint64_t dir = vtd_pasid_dir_entry(pasid);
+    uint64_t dir = vtd_pasid_dir_entry(t, pasid);
 
     if (!qtest_readq(t->qts, dir)) {
         qtest_writeq(t->qts, dir, vtd_page(t) | 1);
@@ -187,7 +220,7 @@ bool vtd_queue(VTDTest *t, uint64_t lo, uint64_t hi)
     uint64_t tail = vtd_reg_readq(t, DMAR_IQT_REG);
     uint64_t desc[4] = { cpu_to_le64(lo), cpu_to_le64(hi) };
 
-    qtest_memwrite(t->qts, TBL_QUEUE + tail, desc, sizeof(desc));
+    qtest_memwrite(t->qts, t->base + TBL_QUEUE + tail, desc, sizeof(desc));
     tail = (tail + sizeof(desc)) % VTD_PAGE_SIZE;
     vtd_reg_writeq(t, DMAR_IQT_REG, tail);
     return vtd_reg_readq(t, DMAR_IQH_REG) == tail;

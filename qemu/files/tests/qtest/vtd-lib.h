@@ -46,6 +46,9 @@ typedef struct VTDTest {
     QPCIBus *bus;
     QPCIDevice *dev;
     QPCIBar bar;
+    uint64_t regs;                  /* registers of the VT-d */
+    uint16_t sid;                   /* of dev */
+    uint64_t base;                  /* fixed tables */
     uint64_t tables;                /* next free page */
 } VTDTest;
 
@@ -61,6 +64,10 @@ typedef struct VTDTestPASID {
 } VTDTestPASID;
 
 VTDTest *vtd_start(const char *options);
+/* The same with the options @more, which start with a space, behind the VT-d */
+VTDTest *vtd_start_with(const char *options, const char *more);
+/* A second VT-d of the machine of @t and the requester at @sid behind it */
+VTDTest *vtd_second(VTDTest *t, uint64_t regs, uint16_t sid);
 /* The same with tables for the test device, translation on */
 VTDTest *vtd_start_enabled(const char *options);
 void vtd_stop(VTDTest *t);
@@ -81,7 +88,7 @@ void vtd_map_level(VTDTest *t, uint64_t root, unsigned levels, unsigned level,
                    uint64_t bits);
 void vtd_map(VTDTest *t, uint64_t root, uint64_t addr, uint64_t pa,
              uint64_t bits);
-uint64_t vtd_pasid_dir_entry(uint32_t pasid);
+uint64_t vtd_pasid_dir_entry(VTDTest *t, uint32_t pasid);
 uint64_t vtd_pasid_entry(VTDTest *t, uint32_t pasid);
 void vtd_set_pasid(VTDTest *t, uint32_t pasid, const VTDTestPASID *p);
 

@@ -16,8 +16,11 @@ struct mutex {
 #ifdef IOASID_BENCH
 #define mutex_lock(m)	spin_lock(&(m)->lock)
 #define mutex_unlock(m)	spin_unlock(&(m)->lock)
+#define mutex_lock_killable(m)	({ mutex_lock(m); 0; })
 #else
 void mutex_lock(struct mutex *m);
+/* -EINTR once current->killed is set and somebody else has it */
+int mutex_lock_killable(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 #endif
 

@@ -20,6 +20,6 @@ extern __thread struct task_struct shim_task;
 
 #define get_task_comm(buf, task)	memcpy(buf, (task)->comm, TASK_COMM_LEN)
 
-void schedule_timeout_uninterruptible(long jiffies);
+void schedule_timeout_killable(long jiffies);
 
 #endif /* _SHIM_LINUX_SCHED_H */

@@ -27,6 +27,8 @@ struct rcu_work {
 #define WQ_MEM_RECLAIM		0
 
 /* All of them are ordered: one thread each */
+extern struct workqueue_struct *system_unbound_wq;
+
 struct workqueue_struct *alloc_ordered_workqueue(const char *name, int flags);
 bool queue_work(struct workqueue_struct *wq, struct work_struct *work);
 bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork);

@@ -53,6 +53,13 @@ static void fill_find_spid(int fd, uint32_t id, void *arg)
 	find->spid = SPID;
 }
 
+static void fill_query(int fd, uint32_t id, void *arg)
+{
+	struct ioasid_query *query = arg;
+
+	query->ioasid = id;
+}
+
 FIXTURE(abi)
 {
 	int fd;
@@ -71,7 +78,15 @@ FIXTURE_VARIANT(abi)
 	void (*fill)(int fd, uint32_t id, void *arg);
 	/* A reserved member, 0 when there is none */
 	size_t reserved;
+	/* What the kernel writes, 0 when it writes nothing */
+	size_t out;
+	size_t out_end;
 };
+
+#define OUT(type, first, last)						\
+	.out = offsetof(struct type, first),				\
+	.out_end = offsetof(struct type, last) +			\
+		   sizeof(((struct type *)0)->last)
 
 FIXTURE_VARIANT_ADD(abi, get_info)
 {
@@ -80,14 +95,16 @@ FIXTURE_VARIANT_ADD(abi, get_info)
 	.min_size = 40,
 	.fill = fill_info,
 	.reserved = offsetof(struct ioasid_get_info, __reserved),
+	OUT(ioasid_get_info, out_capacity, out_charged),
 };
 
 FIXTURE_VARIANT_ADD(abi, alloc)
 {
 	.cmd = IOASID_ALLOC,
 	.size = sizeof(struct ioasid_alloc),
-	.min_size = 24,
+	.min_size = 32,
 	.fill = fill_alloc,
+	OUT(ioasid_alloc, out_ioasid, out_ioasid),
 };
 
 FIXTURE_VARIANT_ADD(abi, free)
@@ -96,6 +113,7 @@ FIXTURE_VARIANT_ADD(abi, free)
 	.size = sizeof(struct ioasid_free),
 	.min_size = 16,
 	.fill = fill_free,
+	OUT(ioasid_free, out_pending, out_pending),
 };
 
 FIXTURE_VARIANT_ADD(abi, set_spid)
@@ -121,6 +139,16 @@ FIXTURE_VARIANT_ADD(abi, find_spid)
 	.size = sizeof(struct ioasid_find_spid),
 	.min_size = 16,
 	.fill = fill_find_spid,
+	OUT(ioasid_find_spid, out_ioasid, out_ioasid),
+};
+
+FIXTURE_VARIANT_ADD(abi, query)
+{
+	.cmd = IOASID_QUERY,
+	.size = sizeof(struct ioasid_query),
+	.min_size = 24,
+	.fill = fill_query,
+	OUT(ioasid_query, out_state, out_cookie),
 };
 
 FIXTURE_SETUP(abi)
@@ -274,48 +302,87 @@ TEST_F(abi, bad_memory_is_efault)
 	EXPECT_EQ(1, nr_allocated(self->fd));
 }
 
-TEST_F(abi, memory_that_cannot_be_written_leaves_nothing)
+/* The id of the fixture is there, with an SPID or without. */
+static bool is_unchanged(int fd, uint32_t id, bool has_spid)
 {
-	void *arg = REQUEST(variant->size);
-	int left = variant->cmd == IOASID_FREE ? 0 : 1;
-	uint32_t id;
+	uint32_t found = INVALID_ID;
 
-	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
-	EXPECT_EQ(EFAULT, cmd(self->fd, variant->cmd, arg));
-	EXPECT_EQ(left, nr_allocated(self->fd));
-
-	/* The lowest free number, so that of the failed ALLOC if it was freed */
-	ASSERT_EQ(0, cmd_alloc(self->fd, &id));
-	EXPECT_EQ(0, cmd_free(self->fd, id));
-	EXPECT_EQ(left ? 0 : ENOENT, cmd_free(self->fd, self->id));
+	if (nr_allocated(fd) != 1)
+		return false;
+	if (cmd_find_spid(fd, SPID, &found) != (has_spid ? 0 : ENOENT))
+		return false;
+	return !has_spid || found == id;
 }
 
-TEST_F(abi, inputs_are_left_alone)
+/* What fails with EFAULT has not happened. */
+TEST_F(abi, outputs_that_cannot_be_written_leave_everything)
 {
-	uint32_t before[32], *arg = REQUEST(variant->size);
-	bool out;
+	void *arg = REQUEST(variant->size);
+	uint32_t found;
+	bool has_spid;
+
+	if (!variant->out)
+		return;
+	has_spid = !cmd_find_spid(self->fd, SPID, &found);
+	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
+	EXPECT_EQ(EFAULT, cmd(self->fd, variant->cmd, arg));
+	EXPECT_TRUE(is_unchanged(self->fd, self->id, has_spid));
+	EXPECT_EQ(0, cmd_free(self->fd, self->id));
+	EXPECT_EQ(0, nr_allocated(self->fd));
+}
+
+/* A struct without outputs may be constant; the command has happened. */
+TEST_F(abi, without_outputs_nothing_is_written)
+{
+	void *arg = REQUEST(variant->size);
+	bool has_spid;
+
+	if (variant->out)
+		return;
+	has_spid = variant->cmd == IOASID_SET_SPID;
+	EXPECT_TRUE(is_unchanged(self->fd, self->id, !has_spid));
+	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
+	EXPECT_EQ(0, cmd(self->fd, variant->cmd, arg));
+	EXPECT_TRUE(is_unchanged(self->fd, self->id, has_spid));
+}
+
+/* What stands before and behind the outputs may be in memory that is constant. */
+TEST_F(abi, only_outputs_are_written)
+{
+	char before[256], *arg;
 	size_t i;
 
+	if (!variant->out)
+		return;
+	ASSERT_EQ(0, mprotect(self->mem + self->page, self->page,
+			      PROT_READ | PROT_WRITE));
+
+	/* The outputs begin with the second page */
+	memset(self->mem, 0, 2 * self->page);
+	arg = self->mem + self->page - variant->out;
+	variant->fill(self->fd, self->id, arg);
+	memcpy(arg, &(uint32_t) { variant->size }, sizeof(uint32_t));
+	memset(arg + variant->out, 0xa5, variant->out_end - variant->out);
 	memcpy(before, arg, variant->size);
+	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
 	ASSERT_EQ(0, cmd(self->fd, variant->cmd, arg));
-	for (i = 0; i < variant->size / 4; i++) {
-		switch (variant->cmd) {
-		case IOASID_GET_INFO:
-			out = i >= 2 && i <= 8;
-			break;
-		case IOASID_ALLOC:
-			out = i == 5;
-			break;
-		case IOASID_FREE:
-		case IOASID_FIND_SPID:
-			out = i == 3;
-			break;
-		default:
-			out = false;
-		}
-		if (!out)
+	for (i = 0; i < variant->size; i++)
+		if (i < variant->out || i >= variant->out_end)
 			EXPECT_EQ(before[i], arg[i]);
-	}
+	EXPECT_NE(0, memcmp(before + variant->out, arg + variant->out,
+			    variant->out_end - variant->out));
+
+	/* The first page ends with the outputs; members stand behind some */
+	cmd_clear_spid(self->fd, self->id);
+	if (variant->cmd == IOASID_FREE)
+		ASSERT_EQ(0, cmd_alloc(self->fd, &self->id));
+	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ | PROT_WRITE));
+	memset(self->mem, 0, 2 * self->page);
+	arg = self->mem + self->page - variant->out_end;
+	variant->fill(self->fd, self->id, arg);
+	memcpy(arg, &(uint32_t) { variant->size }, sizeof(uint32_t));
+	ASSERT_EQ(0, mprotect(self->mem + self->page, self->page, PROT_READ));
+	EXPECT_EQ(0, cmd(self->fd, variant->cmd, arg));
 }
 
 FIXTURE(dev)
@@ -343,6 +410,8 @@ TEST_F(dev, unknown_commands_are_enotty)
 	for (nr = 0; nr < 256; nr++) {
 		if (nr >= _IOC_NR(IOASID_GET_INFO) &&
 		    nr <= _IOC_NR(IOASID_FIND_SPID))
+			continue;
+		if (nr == _IOC_NR(IOASID_QUERY))
 			continue;
 		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_TYPE, nr), arg));
 	}

@@ -410,4 +410,137 @@ TEST_F(cgroup, racing_tasks_share_the_limit)
 	EXPECT_EQ(0, cg_current(&self->top));
 }
 
+/*
+ * What a holder of the file makes the kernel allocate, and what of that is charged
+ * to its memory cgroup
+ */
+FIXTURE(memory)
+{
+	struct cgroup root, cg;
+	bool subtree;
+	long charged, slab;
+};
+
+FIXTURE_SETUP(memory)
+{
+	self->root = (struct cgroup) { .path = ROOT };
+	self->cg = cg_path(ROOT, "ioasid_memory");
+	if (!strstr(cg_read(&self->root, "cgroup.controllers"), "memory"))
+		SKIP(return, "no memory controller");
+	self->subtree = strstr(cg_read(&self->root, "cgroup.subtree_control"),
+			       "memory");
+	ASSERT_EQ(0, cg_write(&self->root, "cgroup.subtree_control",
+			      "+memory"));
+	ASSERT_EQ(0, cg_make(&self->cg));
+	ASSERT_EQ(0, cg_enter(&self->cg, getpid()));
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	cg_enter(&self->root, getpid());
+	cg_remove(&self->cg);
+	if (!self->subtree)
+		cg_write(&self->root, "cgroup.subtree_control", "-memory");
+}
+
+/* KiB in slabs, of all */
+static long all_slabs(void)
+{
+	char buf[4096], *pos;
+
+	if (file_read("/proc/meminfo", buf, sizeof(buf)))
+		return -1;
+	pos = strstr(buf, "\nSlab:");
+	return pos ? atol(pos + strlen("\nSlab:")) : -1;
+}
+
+static void memory_begin(FIXTURE_DATA(memory) *self)
+{
+	self->charged = cg_number(&self->cg, "memory.current", "") / 1024;
+	self->slab = all_slabs();
+}
+
+/* At least @kib were allocated, and all but what others may have were charged. */
+static bool memory_end(FIXTURE_DATA(memory) *self, long kib)
+{
+	long charged, slab;
+
+	charged = cg_number(&self->cg, "memory.current", "") / 1024 -
+		  self->charged;
+	slab = all_slabs() - self->slab;
+	printf("# %ld KiB of slabs allocated, %ld KiB charged\n", slab, charged);
+	/* The kernel charges in batches, and rounds. */
+	return charged >= kib && charged >= slab * 9 / 10 - 512;
+}
+
+#define NODE		576	/* bytes of a node of an xarray */
+#define NR_SPARSE	8000
+
+/* Each id far from the others: nothing is shared. */
+TEST_F(memory, ids)
+{
+	int fd = dev_open(), i;
+	uint32_t id;
+
+	memory_begin(self);
+	for (i = 0; i < NR_SPARSE; i++)
+		ASSERT_EQ(0, cmd_alloc_range(fd, 1000 + 64 * i, 1000 + 64 * i,
+					     &id));
+	EXPECT_TRUE(memory_end(self, NR_SPARSE * (NODE + 64) / 1024));
+	close(fd);
+}
+
+/* As many tables for as few SPIDs as can be: two nodes each */
+TEST_F(memory, spids)
+{
+	uint32_t *id = calloc(NR_SPARSE, sizeof(*id));
+	int fd = dev_open(), i;
+
+	ASSERT_NE(NULL, id);
+	for (i = 0; i < NR_SPARSE; i++)
+		ASSERT_EQ(0, cmd_alloc(fd, &id[i]));
+	memory_begin(self);
+	for (i = 0; i < NR_SPARSE; i++)
+		ASSERT_EQ(0, cmd_set_spid(fd, id[i], 4096 * i));
+	EXPECT_TRUE(memory_end(self, 2 * NODE * NR_SPARSE / 1024));
+	close(fd);
+	free(id);
+}
+
+/* Bytes in slabs of the cgroup after so many files were opened, before less */
+static long slabs_of_files(struct cgroup *cg, int *fd, int nr)
+{
+	long before = cg_number(cg, "memory.stat", "slab");
+	int i;
+
+	for (i = 0; i < nr; i++)
+		fd[i] = dev_open();
+	return fd[nr - 1] < 0 ? -1 :
+	       cg_number(cg, "memory.stat", "slab") - before;
+}
+
+#define NR_FILES	300
+
+/* A subscriber by mm makes each file cost more. */
+TEST_F(memory, files_that_are_subscribed_to)
+{
+	long without, with;
+	int fd[3][NR_FILES], i, j;
+
+	if (!tc_present())
+		SKIP(return, "no test client (CONFIG_IOASID_TEST)");
+	/* Once for what is there once, as the table of descriptors */
+	slabs_of_files(&self->cg, fd[0], NR_FILES);
+	without = slabs_of_files(&self->cg, fd[1], NR_FILES);
+	ASSERT_EQ(0, tc("sub costs mm cpu"));
+	with = slabs_of_files(&self->cg, fd[2], NR_FILES);
+	TH_LOG("%ld bytes without, %ld with a subscriber", without, with);
+	EXPECT_LT(NR_FILES * 512, without);
+	EXPECT_LE(without + NR_FILES * 64, with);
+	EXPECT_EQ(0, tc("unsub costs"));
+	for (i = 0; i < 3; i++)
+		for (j = 0; j < NR_FILES; j++)
+			close(fd[i][j]);
+}
+
 TEST_HARNESS_MAIN

@@ -20,8 +20,8 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Read events until @ioasid is gone. */
-static void wait_until_gone(int fd, __u32 ioasid)
+/* Read events until what was allocated with @cookie is gone. */
+static void wait_until_gone(int fd, __u64 cookie)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	char buf[4096], *pos;
@@ -44,7 +44,7 @@ static void wait_until_gone(int fd, __u32 ioasid)
 			       size : sizeof(event));
 			pos += size;
 			if (event.header.type == IOASID_EVENT_FREED &&
-			    event.ioasid == ioasid)
+			    event.cookie == cookie)
 				return;
 		}
 	}
@@ -60,6 +60,8 @@ int main(void)
 		/* What the PASIDs of the device can be */
 		.min = 0,
 		.max = (1 << 20) - 1,
+		/* Ours, to know events of it by; a pointer, for instance */
+		.cookie = 12345,
 	};
 	struct ioasid_set_spid set_spid = {
 		.size = sizeof(set_spid),
@@ -93,12 +95,15 @@ int main(void)
 	printf("guest PASID %u is PASID %u\n", guest_pasid,
 	       find_spid.out_ioasid);
 
-	/* The guest frees it, used or not. Its PASID can be used again at once. */
+	/*
+	 * The guest frees it, used or not. Its PASID can be used again when this
+	 * has returned.
+	 */
 	free_id.ioasid = alloc.out_ioasid;
 	if (ioctl(fd, IOASID_FREE, &free_id))
 		fail("IOASID_FREE");
 	if (free_id.out_pending)
-		wait_until_gone(fd, alloc.out_ioasid);
+		wait_until_gone(fd, alloc.cookie);
 	printf("PASID %u is gone\n", alloc.out_ioasid);
 
 	close(fd);

@@ -19,6 +19,7 @@ struct model {
 	bool has[NR_IDS];
 	/* SPID + 1 */
 	uint32_t spid[NR_IDS];
+	uint64_t cookie[NR_IDS];
 };
 
 static uint64_t state;
@@ -76,6 +77,7 @@ static bool wild(struct model *m)
 		  rnd() % 50 ? arg : (void *)(uintptr_t)rnd());
 	if (!ret)
 		return nr == _IOC_NR(IOASID_GET_INFO) ||
+		       nr == _IOC_NR(IOASID_QUERY) ||
 		       nr == _IOC_NR(IOASID_FIND_SPID);
 	for (i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (ret == known[i])
@@ -87,8 +89,9 @@ static bool wild(struct model *m)
 static bool step(struct model *files, struct model *m)
 {
 	uint32_t i = rnd() % NR_IDS, id = BASE + i, spid = rnd() % 100;
-	uint32_t got, j, owner = INVALID_ID;
+	uint32_t got, j, owner = INVALID_ID, state;
 	bool taken = false;
+	uint64_t cookie;
 	int ret;
 
 	for (j = 0; j < NR_FILES; j++)
@@ -97,13 +100,15 @@ static bool step(struct model *files, struct model *m)
 		if (m->spid[j] == spid + 1)
 			owner = j;
 
-	switch (rnd() % 6) {
+	switch (rnd() % 7) {
 	case 0:
 	case 1:
-		ret = cmd_alloc_range(m->fd, id, id, &got);
+		cookie = rnd();
+		ret = cmd_alloc_cookie(m->fd, id, id, cookie, &got);
 		if (taken)
 			return ret == ENOSPC;
 		m->has[i] = true;
+		m->cookie[i] = cookie;
 		return !ret && got == id;
 	case 2:
 		ret = cmd_free(m->fd, id);
@@ -126,6 +131,12 @@ static bool step(struct model *files, struct model *m)
 			return ret == ENOENT;
 		m->spid[i] = 0;
 		return !ret;
+	case 5:
+		ret = cmd_query(m->fd, id, &state, &cookie);
+		if (!m->has[i])
+			return ret == ENOENT;
+		return !ret && state == IOASID_STATE_LIVE &&
+		       cookie == m->cookie[i];
 	default:
 		ret = cmd_find_spid(m->fd, spid, &got);
 		if (owner == INVALID_ID)

@@ -3,6 +3,8 @@
  * IOASIDs and SPIDs of /dev/ioasid: ranges, errors, limits, and two files that
  * do not see each other
  */
+#include <sys/prctl.h>
+
 #include "../kselftest_harness.h"
 #include "ioasid_util.h"
 
@@ -234,6 +236,18 @@ TEST_F(ids, many_spids)
 	free(id);
 }
 
+/* Without the misc controller, nothing is charged. */
+static bool has_misc(void)
+{
+	char buf[4096], *pos;
+	int enabled = 0;
+
+	if (file_read("/proc/cgroups", buf, sizeof(buf)))
+		return false;
+	pos = strstr(buf, "\nmisc\t");
+	return pos && sscanf(pos, "\nmisc %*d %*d %d", &enabled) == 1 && enabled;
+}
+
 TEST_F(ids, info_counts)
 {
 	struct ioasid_get_info info, before;
@@ -246,9 +260,7 @@ TEST_F(ids, info_counts)
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
 	EXPECT_EQ(2, info.out_allocated);
 	EXPECT_EQ(before.out_capacity, info.out_capacity);
-	/* Without the misc controller, nothing is charged. */
-	if (info.out_charged)
-		EXPECT_EQ(before.out_charged + 3, info.out_charged);
+	EXPECT_EQ(before.out_charged + (has_misc() ? 3 : 0), info.out_charged);
 	ASSERT_EQ(0, cmd_free(self->fd, id[0]));
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
 	EXPECT_EQ(1, info.out_allocated);
@@ -265,6 +277,112 @@ TEST_F(ids, fdinfo_counts)
 	ASSERT_EQ(0, file_read(path, buf, sizeof(buf)));
 	EXPECT_NE(NULL, strstr(buf, "ioasid-allocated:\t1\n"));
 	EXPECT_NE(NULL, strstr(buf, "ioasid-pending:\t0\n"));
+}
+
+#define DEBUGFS	"/sys/kernel/debug/ioasid"
+
+/* The whole of debugfs, read in pieces of @piece bytes; to be freed */
+static char *read_debugfs(size_t piece)
+{
+	size_t len = 0, room = 1 << 20;
+	char *buf = malloc(room);
+	int fd = open(DEBUGFS, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	while (fd >= 0 && len + piece < room &&
+	       (got = read(fd, buf + len, piece)) > 0)
+		len += got;
+	buf[len] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return buf;
+}
+
+static int count(const char *text, const char *what)
+{
+	int nr = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		nr++;
+	return nr;
+}
+
+/* A task chooses its name.  It cannot write lines, or colours, with it. */
+TEST_F(ids, names_of_tasks_are_escaped)
+{
+	static const char *const names[] = {
+		"a\nid 9 set 1 s", "\033[31mred\033[0m", "b\\012c",
+	};
+	static const char *const shown[] = {
+		" owner a\\012id 9 set 1 s\n", " owner \\033[31mred\\033[0m\n",
+		" owner b\\134012c\n",
+	};
+	char before[16];
+	unsigned int i;
+	char *text;
+	int fd;
+
+	debugfs_mount();
+	if (access(DEBUGFS, R_OK))
+		SKIP(return, "no debugfs");
+	ASSERT_EQ(0, prctl(PR_GET_NAME, before));
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		ASSERT_EQ(0, prctl(PR_SET_NAME, names[i]));
+		fd = dev_open();
+		ASSERT_EQ(0, prctl(PR_SET_NAME, before));
+		text = read_debugfs(4096);
+		EXPECT_EQ(1, count(text, shown[i])) {
+			TH_LOG("%s", text);
+		}
+		EXPECT_EQ(0, count(text, "\nid 9 set 1 s"));
+		EXPECT_EQ(0, count(text, "\033"));
+		free(text);
+		close(fd);
+	}
+}
+
+/* Also when it is read in pieces, and sets go in between. */
+TEST_F(ids, debugfs_shows_each_set_once)
+{
+	static const size_t pieces[] = { 100, 4096, 65536 };
+	char before[16], line[32];
+	unsigned int i;
+	int fd[500], j, debugfs;
+	char *text;
+
+	debugfs_mount();
+	if (access(DEBUGFS, R_OK))
+		SKIP(return, "no debugfs");
+	ASSERT_EQ(0, prctl(PR_GET_NAME, before));
+	for (j = 0; j < 500; j++) {
+		snprintf(line, sizeof(line), "once%d.", j);
+		ASSERT_EQ(0, prctl(PR_SET_NAME, line));
+		fd[j] = dev_open();
+		ASSERT_LE(0, fd[j]);
+	}
+	ASSERT_EQ(0, prctl(PR_SET_NAME, before));
+	for (i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
+		text = read_debugfs(pieces[i]);
+		for (j = 0; j < 500; j++) {
+			snprintf(line, sizeof(line), " owner once%d.\n", j);
+			EXPECT_EQ(1, count(text, line));
+		}
+		EXPECT_EQ(1, count(text, "capacity "));
+		free(text);
+	}
+
+	/* The set where a reader stopped goes. */
+	debugfs = open(DEBUGFS, O_RDONLY | O_CLOEXEC);
+	text = malloc(8192);
+	ASSERT_LT(0, read(debugfs, text, 4096));
+	for (j = 0; j < 400; j++)
+		close(fd[j]);
+	while (read(debugfs, text, 4096) > 0)
+		;
+	close(debugfs);
+	free(text);
+	for (; j < 500; j++)
+		close(fd[j]);
 }
 
 /* All but so many, on a kernel that needs minutes for a million ids */

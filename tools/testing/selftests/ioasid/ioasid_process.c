@@ -18,13 +18,16 @@ static __attribute__((constructor)) void exec_child(void)
 {
 	const char *env = getenv(EXEC_ENV);
 	uint32_t id, found;
-	int fd;
+	int fd, ret;
 
 	if (!env)
 		return;
 	if (sscanf(env, "%d %u", &fd, &id) != 2)
 		_exit(100);
-	if (cmd_find_spid(fd, 9, &found) || found != id)
+	ret = cmd_find_spid(fd, 9, &found);
+	if (ret == EBADF)
+		_exit(104);
+	if (ret || found != id)
 		_exit(101);
 	if (cmd_free(fd, id))
 		_exit(102);
@@ -173,22 +176,25 @@ TEST_F(process, exec_keeps_the_file)
 TEST_F(process, close_on_exec_frees)
 {
 	uint32_t id, again;
+	char env[64];
 	pid_t pid;
 	int fd;
 
 	pid = fork();
 	if (!pid) {
 		char *argv[] = { "true", NULL };
-		char *envp[] = { EXEC_ENV "=-1 0", NULL };
+		char *envp[] = { env, NULL };
 
 		fd = dev_open();
-		if (cmd_alloc_range(fd, 6000, 6000, &id))
+		if (cmd_alloc_range(fd, 6000, 6000, &id) ||
+		    cmd_set_spid(fd, id, 9))
 			_exit(1);
+		snprintf(env, sizeof(env), EXEC_ENV "=%d %u", fd, id);
 		execve("/proc/self/exe", argv, envp);
 		_exit(99);
 	}
-	/* The new program finds no file */
-	ASSERT_EQ(101, wait_for(pid));
+	/* The new program has no such descriptor: it would find the SPID. */
+	ASSERT_EQ(104, wait_for(pid));
 	EXPECT_EQ(0, cmd_alloc_range(self->fd, 6000, 6000, &again));
 }
 
@@ -455,23 +461,58 @@ TEST_F(process, two_processes_race_on_one_file)
 					     &id));
 }
 
+static void *race_until_closed(void *data)
+{
+	struct thread *t = data;
+	unsigned int seed = t->nr;
+	uint32_t id, found;
+	bool pending;
+	int ret = 0;
+
+	while (ret != EBADF) {
+		id = 31000 + rand_r(&seed) % 4;
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			ret = cmd_alloc_range(t->fd, id, id, &found);
+			break;
+		case 1:
+			ret = cmd_free_pending(t->fd, id, &pending);
+			break;
+		case 2:
+			ret = cmd_set_spid(t->fd, id, rand_r(&seed) % 4);
+			break;
+		default:
+			ret = cmd_clear_spid(t->fd, id);
+		}
+	}
+	return NULL;
+}
+
+/* The last reference to the file is that of a thread that is in a command. */
 TEST_F(process, close_races_with_commands)
 {
-	int i, fd, status;
-	pid_t pid;
+	struct thread t[NR_THREADS] = { };
+	uint32_t id;
+	int i, j, fd;
 
-	/* The last close comes while the child is in a command, or after */
-	for (i = 0; i < 30; i++) {
+	for (i = 0; i < 50; i++) {
 		fd = dev_open();
 		ASSERT_LE(0, fd);
-		pid = fork();
-		if (!pid)
-			_exit(race(fd, i, 31000));
+		for (j = 0; j < NR_THREADS; j++) {
+			t[j] = (struct thread) { .fd = fd, .nr = i + j };
+			ASSERT_EQ(0, pthread_create(&t[j].thread, NULL,
+						    race_until_closed, &t[j]));
+		}
+		usleep(200 * (i % 7));
 		close(fd);
-		usleep(500 * (i % 7));
-		kill(pid, SIGKILL);
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		EXPECT_TRUE(WIFSIGNALED(status) || !status);
+		for (j = 0; j < NR_THREADS; j++)
+			pthread_join(t[j].thread, NULL);
+		/* All are back, though nobody has freed them */
+		for (j = 0; j < 4; j++)
+			ASSERT_EQ(0, cmd_alloc_range(self->fd, 31000 + j,
+						     31000 + j, &id));
+		for (j = 0; j < 4; j++)
+			ASSERT_EQ(0, cmd_free(self->fd, 31000 + j));
 	}
 }
 

@@ -57,8 +57,8 @@ static __unused_fn int cmd_info(int fd, struct ioasid_get_info *info)
 	return cmd(fd, IOASID_GET_INFO, info);
 }
 
-static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
-				       uint32_t *id)
+static __unused_fn int cmd_alloc_cookie(int fd, uint32_t min, uint32_t max,
+					uint64_t cookie, uint32_t *id)
 {
 	struct ioasid_alloc alloc = {
 		.size = sizeof(alloc),
@@ -66,11 +66,18 @@ static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
 		.min = min,
 		.max = max,
 		.out_ioasid = INVALID_ID,
+		.cookie = cookie,
 	};
 	int ret = cmd(fd, IOASID_ALLOC, &alloc);
 
 	*id = alloc.out_ioasid;
 	return ret;
+}
+
+static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
+				       uint32_t *id)
+{
+	return cmd_alloc_cookie(fd, min, max, 0, id);
 }
 
 static __unused_fn int cmd_alloc(int fd, uint32_t *id)
@@ -133,6 +140,21 @@ static __unused_fn int cmd_find_spid(int fd, uint32_t spid, uint32_t *id)
 	int ret = cmd(fd, IOASID_FIND_SPID, &arg);
 
 	*id = arg.out_ioasid;
+	return ret;
+}
+
+static __unused_fn int cmd_query(int fd, uint32_t id, uint32_t *state,
+				 uint64_t *cookie)
+{
+	struct ioasid_query arg = {
+		.size = sizeof(arg),
+		.ioasid = id,
+		.out_state = INVALID_ID,
+	};
+	int ret = cmd(fd, IOASID_QUERY, &arg);
+
+	*state = arg.out_state;
+	*cookie = arg.out_cookie;
 	return ret;
 }
 

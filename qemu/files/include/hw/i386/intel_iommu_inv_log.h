@@ -23,6 +23,7 @@
 #define HW_I386_INTEL_IOMMU_INV_LOG_H
 
 #define VTD_INV_LOG_ADDR            0xfed91000ULL
+#define VTD_INV_LOG_OFFSET          0x1000      /* from the registers */
 #define VTD_INV_LOG_SIZE            0x1000
 
 #define VTD_INV_LOG_REG_MAGIC       0x000
