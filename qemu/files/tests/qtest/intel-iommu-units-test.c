@@ -324,29 +324,34 @@ static void assert_dmar(const char *options, const uint8_t *drhds, size_t size)
     qtest_quit(qts);
 }
 
-#define REGS(n) 0, (n), 0xd9, 0xfe, 0, 0, 0, 0
-#define IOAPIC  3, 8, 0, 0, 0, 0xff, 0, 0
-
 static void test_dmar(void)
 {
     static const uint8_t one[] = {
-        0, 0, 16 + 5 * 8, 0, 0, 0, 0, 0, REGS(0), IOAPIC,
+        0, 0, 16 + 5 * 8, 0, 0, 0, 0, 0,
+        0, 0, 0xd9, 0xfe, 0, 0, 0, 0,              /* its registers */
+        3, 8, 0, 0, 0, 0xff, 0, 0,                  /* I/O APIC */
         1, 8, 0, 0, 0, 0, 0, 0,                     /* host bridge */
         1, 8, 0, 0, 0, 0, 31, 0,                    /* ISA bridge */
         1, 8, 0, 0, 0, 0, 31, 2,                    /* SATA */
         1, 8, 0, 0, 0, 0, 31, 3,                    /* SMBus */
     };
     static const uint8_t two[] = {
-        0, 0, 16 + 8, 0, 0, 0, 0, 0, REGS(0x20),
+        0, 0, 16 + 8, 0, 0, 0, 0, 0,
+        0, 0x20, 0xd9, 0xfe, 0, 0, 0, 0,
         2, 8, 0, 0, 0, ROOT_BUS, 0, 0,              /* root port */
-        0, 0, 16 + 8, 0, 1, 0, 0, 0, REGS(0), IOAPIC,
+        0, 0, 16 + 8, 0, 1, 0, 0, 0,
+        0, 0, 0xd9, 0xfe, 0, 0, 0, 0,              /* its registers */
+        3, 8, 0, 0, 0, 0xff, 0, 0,                  /* I/O APIC */
         2, 0, 8, 0, 1,                              /* ATSR, all ports */
     };
     static const uint8_t bypass[] = {
-        0, 0, 16 + 8, 0, 0, 0, 0, 0, REGS(0x20),
+        0, 0, 16 + 8, 0, 0, 0, 0, 0,
+        0, 0x20, 0xd9, 0xfe, 0, 0, 0, 0,
         2, 8, 0, 0, 0, ROOT_BUS, 0, 0,
         /* Not the rest: one bus is behind none */
-        0, 0, 16 + 7 * 8, 0, 0, 0, 0, 0, REGS(0), IOAPIC,
+        0, 0, 16 + 7 * 8, 0, 0, 0, 0, 0,
+        0, 0, 0xd9, 0xfe, 0, 0, 0, 0,              /* its registers */
+        3, 8, 0, 0, 0, 0xff, 0, 0,                  /* I/O APIC */
     };
 
     assert_dmar("-device intel-iommu", one, sizeof(one));
