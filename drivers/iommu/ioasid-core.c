@@ -16,7 +16,6 @@
  * 5. Lookups, get and put never sleep, and take no lock except for the put that
  *    drops the last reference.
  */
-#include <linux/completion.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/mm_types.h>
@@ -29,22 +28,6 @@
 #include <trace/events/ioasid.h>
 
 static struct kmem_cache *ioasid_cache;
-
-/**
- * struct ioasid_waiter - who waits for an id to be gone
- * @list: in ioasid_waiters
- * @e: the id; only compared once the reference was dropped
- * @gone: completed when it is
- */
-struct ioasid_waiter {
-	struct list_head list;
-	const struct ioasid_entry *e;
-	struct completion gone;
-};
-
-/* Protects ioasid_waiters.  Leaf lock, taken in any context but NMI. */
-static DEFINE_SPINLOCK(ioasid_waiters_lock);
-static LIST_HEAD(ioasid_waiters);
 
 /* Can lookups return this entry?  Who sees a state sees all written before. */
 static bool ioasid_entry_is_visible(const struct ioasid_entry *e)
@@ -132,24 +115,6 @@ static void ioasid_entry_rcu_free(struct rcu_head *rcu)
 			container_of(rcu, struct ioasid_entry, rcu));
 }
 
-static void ioasid_wake_waiters(const struct ioasid_entry *e)
-{
-	struct ioasid_waiter *w;
-	unsigned long flags;
-
-	/*
-	 * A waiter that is not in the list yet will see the state GONE, which
-	 * was set under set->lock: ioasid_free_sync().
-	 */
-	if (list_empty(&ioasid_waiters))
-		return;
-	spin_lock_irqsave(&ioasid_waiters_lock, flags);
-	list_for_each_entry(w, &ioasid_waiters, list)
-		if (w->e == e)
-			complete(&w->gone);
-	spin_unlock_irqrestore(&ioasid_waiters_lock, flags);
-}
-
 /* The last reference is gone. */
 static void ioasid_entry_release(struct ioasid_entry *e)
 {
@@ -180,7 +145,6 @@ static void ioasid_entry_release(struct ioasid_entry *e)
 	ioasid_cg_uncharge(e);
 	ioasid_number_free(e);
 	last = ioasid_set_del(set, e);
-	ioasid_wake_waiters(e);
 	call_rcu(&e->rcu, ioasid_entry_rcu_free);
 	ioasid_set_tell_gone(set, id, private);
 	if (last)
@@ -403,59 +367,6 @@ bool ioasid_free(struct ioasid_set *set, ioasid_t id)
 	return gone;
 }
 EXPORT_SYMBOL_GPL(ioasid_free);
-
-/**
- * ioasid_free_sync - free an IOASID and wait until it is gone
- * @set: the set it belongs to, NULL: any
- * @id: the id
- *
- * As ioasid_free(), and waits for the users to let go.  A fatal signal ends the
- * wait; the id is freed all the same and goes with its last user.
- *
- * Context: Process context, sleeps; notifiers run in it.
- * Return: 0 when it is gone; -EACCES when it is not of @set; -ERESTARTSYS when
- * the task was killed.
- */
-int ioasid_free_sync(struct ioasid_set *set, ioasid_t id)
-{
-	struct ioasid_waiter w = { };
-	struct ioasid_entry *e;
-	int ret = 0;
-	bool gone;
-
-	rcu_read_lock();
-	e = ioasid_entry_lookup(id);
-	if (!e || (set && e->set != set)) {
-		rcu_read_unlock();
-		return e ? -EACCES : 0;
-	}
-
-	/*
-	 * Be in the list before looking at the state: a release that has not
-	 * come to GONE by then finds us.  It needs no reference, as the entry
-	 * is only compared with afterwards.
-	 */
-	init_completion(&w.gone);
-	w.e = e;
-	spin_lock_irq(&ioasid_waiters_lock);
-	list_add(&w.list, &ioasid_waiters);
-	spin_unlock_irq(&ioasid_waiters_lock);
-
-	spin_lock_irq(&e->set->lock);
-	gone = e->state == IOASID_STATE_GONE;
-	spin_unlock_irq(&e->set->lock);
-
-	ioasid_entry_free(e);
-	rcu_read_unlock();
-	if (!gone)
-		ret = wait_for_completion_killable(&w.gone);
-
-	spin_lock_irq(&ioasid_waiters_lock);
-	list_del(&w.list);
-	spin_unlock_irq(&ioasid_waiters_lock);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(ioasid_free_sync);
 
 /**
  * ioasid_get - take a reference to an IOASID

@@ -121,7 +121,8 @@ static void ioasid_show_pool(struct seq_file *m)
 	seq_printf(m, "capacity %u left %u reserved %u quotas %u shared %u\n",
 		   pool.capacity, pool.left, pool.taken[IOASID_POOL_RESERVED],
 		   pool.taken[IOASID_POOL_QUOTA],
-		   pool.taken[IOASID_POOL_SHARED]);
+		   pool.taken[IOASID_POOL_SHARED] +
+		   pool.taken[IOASID_POOL_TENANTS]);
 }
 
 static void ioasid_show_set(struct seq_file *m, struct ioasid_set *set)

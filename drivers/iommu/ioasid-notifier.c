@@ -43,13 +43,16 @@ static struct workqueue_struct *ioasid_wq;
  * @list: in ioasid_mm_subs
  * @mm: the mm, a reference (mmgrab()) is held: its address is not reused
  * @nb: the subscriber
- * @links: its struct ioasid_mm_link, one for each set
+ * @links: its struct ioasid_mm_link, one for each set; until it is registered
+ *	   those whose ids it has not been told of come first
+ * @replay: it has not been told of all ids that were there first
  */
 struct ioasid_mm_sub {
 	struct list_head list;
 	struct mm_struct *mm;
 	struct notifier_block *nb;
 	struct list_head links;
+	bool replay;
 };
 
 /**
@@ -59,7 +62,9 @@ struct ioasid_mm_sub {
  * @set: the set; the link is removed before it goes
  * @list: in @sub's links
  * @in_set: in @set's links
- * @replay: the subscriber has not been told of all ids that were there first
+ * @old: the set is older than the subscription, so that there may be ids which
+ *	 the subscriber has not been told of, as long as @sub's @replay says so
+ * @todo: nobody has begun to tell it
  */
 struct ioasid_mm_link {
 	struct notifier_block nb;
@@ -67,7 +72,8 @@ struct ioasid_mm_link {
 	struct ioasid_set *set;
 	struct list_head list;
 	struct list_head in_set;
-	bool replay;
+	bool old;
+	bool todo;
 };
 
 /* How many links to remove before others get the mutex */
@@ -246,7 +252,8 @@ static int ioasid_mm_notify(struct notifier_block *nb, unsigned long event,
 	 * The replay may not have come to this id: tell what came before.  The
 	 * replay will tell of it again, unless this is FREE.
 	 */
-	if (READ_ONCE(link->replay) && event != IOASID_NOTIFY_ALLOC) {
+	if (link->old && READ_ONCE(link->sub->replay) &&
+	    event != IOASID_NOTIFY_ALLOC) {
 		ioasid_mm_call(link, IOASID_NOTIFY_ALLOC, INVALID_IOASID, args);
 		if (event != IOASID_NOTIFY_BIND && args->spid != INVALID_IOASID)
 			ioasid_mm_call(link, IOASID_NOTIFY_BIND, args->spid,
@@ -285,19 +292,12 @@ static int ioasid_mm_replay(struct ioasid_mm_link *link)
 		ioasid_emit(e, IOASID_NOTIFY_NONE);
 		cond_resched();
 	}
-
-	/*
-	 * A FREE that we left to the CPU that delivers it may not have come to
-	 * the link; that CPU shall tell of the id first.
-	 */
-	synchronize_rcu();
-	WRITE_ONCE(link->replay, false);
 	return 0;
 }
 
 /* Charged to the task: who opens many files has many links. */
 static struct ioasid_mm_link *ioasid_mm_link(struct ioasid_mm_sub *sub,
-					     struct ioasid_set *set)
+					     struct ioasid_set *set, bool old)
 {
 	struct ioasid_mm_link *link;
 
@@ -308,8 +308,8 @@ static struct ioasid_mm_link *ioasid_mm_link(struct ioasid_mm_sub *sub,
 	link->nb.priority = sub->nb->priority;
 	link->sub = sub;
 	link->set = set;
-	/* Until we know that the set has no ids */
-	link->replay = true;
+	link->old = old;
+	link->todo = old;
 	list_add_tail(&link->list, &sub->links);
 	list_add_tail(&link->in_set, &set->links);
 	atomic_notifier_chain_register(&set->chain, &link->nb);
@@ -358,12 +358,11 @@ int ioasid_notifier_add_set(struct ioasid_set *set)
 	list_for_each_entry(sub, &ioasid_mm_subs, list) {
 		if (sub->mm != set->token)
 			continue;
-		link = ioasid_mm_link(sub, set);
+		link = ioasid_mm_link(sub, set, false);
 		if (!link) {
 			ioasid_notifier_del_set(set);
 			return -ENOMEM;
 		}
-		link->replay = false;
 	}
 	return 0;
 }
@@ -468,7 +467,6 @@ static struct ioasid_mm_sub *ioasid_mm_find(struct mm_struct *mm,
  * the end.  The subscriber is not found any more, and no set is linked to it.
  */
 static void ioasid_mm_free(struct ioasid_mm_sub *sub)
-	__releases(&ioasid_sets_lock)
 {
 	struct ioasid_mm_link *link, *next;
 	LIST_HEAD(links);
@@ -532,6 +530,7 @@ int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
 	sub->mm = mm;
 	sub->nb = nb;
 	INIT_LIST_HEAD(&sub->links);
+	sub->replay = true;
 
 	mutex_lock(&ioasid_sets_lock);
 	if (ioasid_mm_find(mm, nb))
@@ -539,27 +538,38 @@ int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
 	list_add_tail(&sub->list, &ioasid_mm_subs);
 	list_for_each_entry(set, &ioasid_sets, sets) {
 		if (!ret && set->type == IOASID_SET_TYPE_MM &&
-		    set->token == mm && !ioasid_mm_link(sub, set))
+		    set->token == mm && !ioasid_mm_link(sub, set, true))
 			ret = -ENOMEM;
 	}
 	if (ret)
 		goto err_free;
 
 	/* Handlers do not run under the mutex, a reference keeps the set. */
-again:
-	list_for_each_entry(link, &sub->links, list) {
-		if (!link->replay || !ioasid_set_tryget(link->set))
-			continue;
+	for (;;) {
+		link = list_first_entry_or_null(&sub->links,
+						struct ioasid_mm_link, list);
+		if (!link || !link->todo)
+			break;
+		link->todo = false;
+		list_move_tail(&link->list, &sub->links);
 		set = link->set;
+		if (!ioasid_set_tryget(set))
+			continue;
 		mutex_unlock(&ioasid_sets_lock);
 		ret = ioasid_mm_replay(link);
 		ioasid_set_put(set);
 		mutex_lock(&ioasid_sets_lock);
 		if (ret)
 			goto err_free;
-		goto again;
 	}
 	mutex_unlock(&ioasid_sets_lock);
+
+	/*
+	 * A FREE that we left to the CPU that delivers it may not have come to
+	 * the link; that CPU shall tell of the id first.  Once for all sets.
+	 */
+	synchronize_rcu();
+	WRITE_ONCE(sub->replay, false);
 	return 0;
 
 err_free:

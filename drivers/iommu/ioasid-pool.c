@@ -6,11 +6,15 @@
  * it first, so that a promise (a quota, a reservation) can always be kept:
  *
  *	capacity = left + reserved + quotas of sets + ids of sets without quota
+ *
+ * Of what is neither reserved nor a quota, users' sets together leave a share to
+ * others, whatever users do: SVA finds ids there.
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
 #include <kunit/visibility.h>
 #include <linux/export.h>
+#include <linux/moduleparam.h>
 #include <linux/printk.h>
 #include <linux/xarray.h>
 
@@ -28,7 +32,12 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_xa);
 static struct ioasid_pool_state ioasid_pool = {
 	.capacity = IOASID_MAX + 1 - IOASID_ALLOC_BASE,
 	.left = IOASID_MAX + 1 - IOASID_ALLOC_BASE,
+	.kept = 25,
 };
+
+module_param_named(kept_percent, ioasid_pool.kept, uint, 0644);
+MODULE_PARM_DESC(kept_percent,
+		 "percent of the IOASIDs of tasks that /dev/ioasid leaves to SVA and others (default 25)");
 
 static void ioasid_pool_check(void)
 {
@@ -73,8 +82,19 @@ void __init ioasid_pool_init(void)
 static void ioasid_pool_changed(enum ioasid_pool_user user)
 {
 	ioasid_pool_check();
-	if (user != IOASID_POOL_SHARED)
+	if (user != IOASID_POOL_SHARED && user != IOASID_POOL_TENANTS)
 		ioasid_pool_tell_cg();
+}
+
+/* How many ids users' sets can have together */
+static u32 ioasid_pool_tenants(const struct ioasid_pool_state *pool)
+{
+	u32 nr = pool->capacity - pool->taken[IOASID_POOL_QUOTA] -
+		 pool->taken[IOASID_POOL_RESERVED];
+	u32 kept = min(READ_ONCE(pool->kept), 100U);
+
+	/* At least one is kept, however few there are. */
+	return nr - DIV_ROUND_UP(nr * kept, 100);
 }
 
 /* Under the lock of ioasid_xa.  Returns 0, or -ENOSPC when fewer are left. */
@@ -82,6 +102,9 @@ int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (nr > ioasid_pool.left)
+		return -ENOSPC;
+	if (user == IOASID_POOL_TENANTS &&
+	    ioasid_pool.taken[user] + nr > ioasid_pool_tenants(&ioasid_pool))
 		return -ENOSPC;
 	ioasid_pool.left -= nr;
 	ioasid_pool.taken[user] += nr;
@@ -156,7 +179,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_swap);
  * of them.  Reservations and quotas given out before are kept.  When more is
  * out than @total, the capacity stays as it is and a warning is logged.
  *
- * Without any call the capacity is that of 20-bit PASIDs.
+ * Without any call the capacity is that of 20-bit PASIDs.  The numbers that users
+ * get end where the hardware's do: ioasid_get_max().
  *
  * Context: Any context but NMI.
  */
@@ -167,6 +191,8 @@ void ioasid_install_capacity(u32 total)
 
 	xa_lock_irqsave(&ioasid_xa, flags);
 	capacity = ioasid_pool.capacity;
+	ioasid_pool.highest = min(ioasid_pool.highest ?: IOASID_MAX,
+				  total + IOASID_ALLOC_BASE - 1);
 	if (total < capacity) {
 		lower = capacity - total;
 		if (lower <= ioasid_pool.left) {
@@ -201,6 +227,39 @@ u32 ioasid_get_capacity(void)
 	return state.capacity;
 }
 EXPORT_SYMBOL_GPL(ioasid_get_capacity);
+
+/**
+ * ioasid_get_max - the highest number that is of use for all hardware
+ *
+ * Context: Any context but NMI.
+ * Return: the number, at most %IOASID_MAX.
+ */
+ioasid_t ioasid_get_max(void)
+{
+	struct ioasid_pool_state state;
+
+	ioasid_pool_read(&state);
+	return min_t(ioasid_t, state.highest ?: IOASID_MAX, IOASID_MAX);
+}
+EXPORT_SYMBOL_GPL(ioasid_get_max);
+
+/**
+ * ioasid_get_users_limit - how many ids users' sets can have together
+ *
+ * What is left after quotas, reservations and the share that others keep (the
+ * parameter kept_percent).
+ *
+ * Context: Any context but NMI.
+ * Return: the number of ids, those that users have included.
+ */
+u32 ioasid_get_users_limit(void)
+{
+	struct ioasid_pool_state state;
+
+	ioasid_pool_read(&state);
+	return ioasid_pool_tenants(&state);
+}
+EXPORT_SYMBOL_GPL(ioasid_get_users_limit);
 
 /**
  * ioasid_reserve_capacity - take ids from the pool without allocating them

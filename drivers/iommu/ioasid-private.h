@@ -23,7 +23,6 @@
  *	set->lock		the list of a set's ids, its quota and its count
  *	set->spids xa_lock	the SPIDs of a set
  *	ioasid_xa xa_lock	all ids, the capacity, the list of custom allocators
- *	ioasid_waiters_lock	who waits in ioasid_free_sync()
  *	ioasid_sets_lock	mutex: the list of sets, the subscribers by mm
  *
  * Order: ioasid_sets_lock > everything; e->lock > set->spids xa_lock; the others
@@ -191,13 +190,15 @@ void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id, void *private);
  * enum ioasid_pool_user - who took ids from the pool
  * @IOASID_POOL_RESERVED: ioasid_reserve_capacity()
  * @IOASID_POOL_QUOTA: quotas of sets
- * @IOASID_POOL_SHARED: ids of sets without quota
+ * @IOASID_POOL_SHARED: ids of the kernel's sets without quota, as that of SVA
+ * @IOASID_POOL_TENANTS: ids of users' sets without quota
  * @IOASID_POOL_USERS: number of the above
  */
 enum ioasid_pool_user {
 	IOASID_POOL_RESERVED,
 	IOASID_POOL_QUOTA,
 	IOASID_POOL_SHARED,
+	IOASID_POOL_TENANTS,
 	IOASID_POOL_USERS,
 };
 
@@ -206,14 +207,27 @@ enum ioasid_pool_user {
  * @capacity: ids there may be
  * @left: ids nobody took
  * @taken: ids taken, by user
+ * @kept: percent of what is neither reserved nor a quota that tenants leave to
+ *	  others
+ * @highest: highest number that the hardware can send, 0 for no such limit
  *
- * @capacity is the sum of all others.
+ * @capacity is the sum of @left and @taken.
  */
 struct ioasid_pool_state {
 	u32 capacity;
 	u32 left;
 	u32 taken[IOASID_POOL_USERS];
+	u32 kept;
+	ioasid_t highest;
 };
+
+/* For ids of sets without quota */
+static inline enum ioasid_pool_user
+ioasid_set_pool_user(const struct ioasid_set *set)
+{
+	return set->type == IOASID_SET_TYPE_MM ? IOASID_POOL_TENANTS :
+						 IOASID_POOL_SHARED;
+}
 
 /* ioasid-pool.c */
 extern struct xarray ioasid_xa;

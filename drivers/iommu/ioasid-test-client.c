@@ -14,7 +14,7 @@
  *	end NAME			free the set
  *	quota NAME QUOTA		adjust its quota
  *	alloc NAME [MIN MAX]		allocate; read the id from result
- *	free ID, sync ID		free; free and wait
+ *	free ID			free
  *	get ID, owned ID, put ID	a reference; of an id of the writer's mm
  *	use ID, unuse ID		a use
  *	hold ID				a use that ends by itself: FREE queues
@@ -91,6 +91,8 @@ static unsigned int tc_lost;
 #define TC_HELD		xa_mk_value(0)
 #define TC_FREED	xa_mk_value(1)
 static DEFINE_XARRAY_FLAGS(tc_held, XA_FLAGS_LOCK_IRQ);
+/* Protects that what is in tc_held has a use; the work waits for "hold". */
+static DEFINE_MUTEX(tc_held_lock);
 
 /* One work item for all ids, so that others' work is not held up. */
 static void tc_drop_held(struct work_struct *work)
@@ -98,12 +100,14 @@ static void tc_drop_held(struct work_struct *work)
 	unsigned long id;
 	void *state;
 
+	mutex_lock(&tc_held_lock);
 	xa_for_each(&tc_held, id, state) {
 		if (state != TC_FREED)
 			continue;
 		xa_erase_irq(&tc_held, id);
 		ioasid_unuse(NULL, id);
 	}
+	mutex_unlock(&tc_held_lock);
 }
 
 static DECLARE_WORK(tc_held_work, tc_drop_held);
@@ -260,12 +264,15 @@ static int tc_hold(ioasid_t id)
 {
 	int ret;
 
+	/* First the entry: FREE that comes after ioasid_use() finds it. */
+	mutex_lock(&tc_held_lock);
 	ret = xa_insert_irq(&tc_held, id, TC_HELD, GFP_KERNEL);
-	if (ret)
-		return ret;
-	ret = ioasid_use(NULL, id);
-	if (ret)
-		xa_erase_irq(&tc_held, id);
+	if (!ret) {
+		ret = ioasid_use(NULL, id);
+		if (ret)
+			xa_erase_irq(&tc_held, id);
+	}
+	mutex_unlock(&tc_held_lock);
 	return ret;
 }
 
@@ -280,8 +287,6 @@ static int tc_id_command(const char *verb, int nr, ioasid_t id, u32 arg)
 		tc_result = ioasid_put(NULL, id);
 	else if (!strcmp(verb, "unuse"))
 		tc_result = ioasid_unuse(NULL, id);
-	else if (!strcmp(verb, "sync"))
-		return ioasid_free_sync(NULL, id);
 	else if (!strcmp(verb, "get"))
 		return ioasid_get(NULL, id);
 	else if (!strcmp(verb, "owned"))

@@ -24,6 +24,7 @@
 #include <linux/fs.h>
 #include <linux/ioasid-core.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -244,11 +245,10 @@ static int ioasid_user_get_info(struct ioasid_user *user,
 {
 	struct ioasid_get_info *info = &args->info;
 
-	if (info->__reserved)
-		return -EOPNOTSUPP;
 	info->out_capacity = ioasid_get_capacity();
 	info->out_min = IOASID_ALLOC_BASE;
-	info->out_max = IOASID_MAX;
+	info->out_max = ioasid_get_max();
+	info->out_limit = ioasid_get_users_limit();
 	info->out_types = BIT(IOASID_TYPE_NONE);
 	info->out_charged = ioasid_current_charge();
 	spin_lock_irq(&user->lock);
@@ -258,15 +258,41 @@ static int ioasid_user_get_info(struct ioasid_user *user,
 	return 0;
 }
 
+/*
+ * An id that no device sees gets a high number: low ones are for devices whose
+ * PASIDs have few bits.  From each power of two on, the lowest that is free.
+ */
+static int ioasid_user_alloc_high(struct ioasid_user *user,
+				  struct ioasid_user_id *uid, ioasid_t min,
+				  ioasid_t max, ioasid_t *id)
+{
+	ioasid_t low;
+	int ret;
+
+	for (;;) {
+		low = max_t(ioasid_t, min, rounddown_pow_of_two(max));
+		ret = __ioasid_alloc(user->set, low, max, uid, id);
+		if (ret != -ENOSPC || low == min)
+			return ret;
+		max = low - 1;
+	}
+}
+
 static int ioasid_user_alloc(struct ioasid_user *user,
 			     union ioasid_user_args *args, void **data)
 {
 	struct ioasid_alloc *alloc = &args->alloc;
+	ioasid_t min = max_t(ioasid_t, alloc->min, IOASID_ALLOC_BASE);
+	ioasid_t max = min_t(ioasid_t, alloc->max, ioasid_get_max());
 	struct ioasid_user_id *uid;
 	int ret;
 
 	if (alloc->type != IOASID_TYPE_NONE)
 		return -EOPNOTSUPP;
+	if (alloc->min > alloc->max)
+		return -EINVAL;
+	if (min > max)
+		return -ENOSPC;
 
 	uid = kzalloc(sizeof(*uid), GFP_KERNEL_ACCOUNT);
 	if (!uid)
@@ -284,8 +310,7 @@ static int ioasid_user_alloc(struct ioasid_user *user,
 	user->allocated++;
 	spin_unlock_irq(&user->lock);
 
-	ret = __ioasid_alloc(user->set, alloc->min, alloc->max, uid,
-			     &alloc->out_ioasid);
+	ret = ioasid_user_alloc_high(user, uid, min, max, &alloc->out_ioasid);
 	mutex_unlock(&user->mutex);
 	if (ret)
 		goto err_del;
@@ -488,10 +513,10 @@ struct ioasid_user_op {
 	.out_end = offsetofend(struct _struct, _last)
 
 static const struct ioasid_user_op ioasid_user_ops[] = {
-	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, __reserved,
+	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
 		       ioasid_user_get_info,
 		       IOASID_USER_OUT(ioasid_get_info, out_capacity,
-				       out_charged)),
+				       out_limit)),
 	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
 		       ioasid_user_alloc, .done = ioasid_user_alloc_done,
 		       IOASID_USER_OUT(ioasid_alloc, out_ioasid, out_ioasid)),

@@ -93,6 +93,7 @@ static struct iommu_sva_bond *iommu_sva_bond_get(struct iommu_group *group,
 		kfree(bond);
 		return ERR_PTR(ret);
 	}
+	iommu_sva_hold_pasid(pasid);
 	bond->sva.dev = get_device(handle->dev);
 	bond->handle = handle;
 	bond->group = iommu_group_ref_get(group);
@@ -172,8 +173,8 @@ static struct iommu_sva_bond *iommu_group_bind(struct iommu_group *group,
  * release each reference; any task may.
  *
  * The PASID belongs to the process, not to the bond: it is charged to the cgroup
- * of the task that binds first, and kept until the process has ended. A child
- * after fork() has none, and gets its own when it binds.
+ * of the task that binds first, and kept until the process has ended and is not
+ * bound any more. A child after fork() has none, and gets its own when it binds.
  *
  * As long as there is a bond, user space cannot claim the device (VFIO), nor the
  * administrator change its default domain. When the driver of @dev is unbound
@@ -265,8 +266,10 @@ void iommu_sva_unbind_device(struct iommu_sva *handle)
 	last = !--bond->users;
 	if (bond->handle) {
 		iommu_sva_undo(bond->sva.dev, bond->handle, bond->pasid);
-		if (last)
+		if (last) {
 			xa_erase(&group->pasid_array, bond->pasid);
+			iommu_sva_release_pasid(bond->pasid);
+		}
 	}
 	mutex_unlock(&group->mutex);
 	if (!last)
@@ -321,6 +324,7 @@ void iommu_group_end_bonds(struct iommu_group *group, struct device *dev)
 			iommu_sva_undo(dev, bond->handle, bond->pasid);
 		WRITE_ONCE(bond->handle, NULL);
 		xa_erase(&group->pasid_array, pasid);
+		iommu_sva_release_pasid(pasid);
 	}
 }
 

@@ -119,6 +119,8 @@ struct ioasid_allocator_ops {
 
 void ioasid_install_capacity(u32 total);
 u32 ioasid_get_capacity(void);
+ioasid_t ioasid_get_max(void);
+u32 ioasid_get_users_limit(void);
 int ioasid_reserve_capacity(u32 nr, u32 *out);
 int ioasid_cancel_capacity(u32 nr);
 
@@ -139,7 +141,6 @@ int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		   void *private, ioasid_t *id);
 ioasid_t ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		      void *private);
-int ioasid_free_sync(struct ioasid_set *set, ioasid_t id);
 int ioasid_get(struct ioasid_set *set, ioasid_t id);
 int ioasid_get_if_owned(ioasid_t id);
 bool ioasid_put(struct ioasid_set *set, ioasid_t id);
@@ -175,6 +176,16 @@ static inline void ioasid_install_capacity(u32 total)
 }
 
 static inline u32 ioasid_get_capacity(void)
+{
+	return 0;
+}
+
+static inline ioasid_t ioasid_get_max(void)
+{
+	return 0;
+}
+
+static inline u32 ioasid_get_users_limit(void)
 {
 	return 0;
 }
@@ -244,11 +255,6 @@ static inline ioasid_t ioasid_alloc(struct ioasid_set *set, ioasid_t min,
 				    ioasid_t max, void *private)
 {
 	return INVALID_IOASID;
-}
-
-static inline int ioasid_free_sync(struct ioasid_set *set, ioasid_t id)
-{
-	return 0;
 }
 
 static inline int ioasid_get(struct ioasid_set *set, ioasid_t id)

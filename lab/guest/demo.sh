@@ -97,7 +97,7 @@ echo "   Whose PASID 100 is which?"
 ask "id $a" find vm-a 100
 ask "id $b" find vm-b 100
 ask "refused: File exists" spid "$a" 101
-ask "refused: Invalid argument" get 4711
+ask "refused: No such file or directory" get 4711
 
 step "Three subscribers of vm-a, registered in the wrong order, hear in order of priority"
 ask ok sub watcher vm-a last

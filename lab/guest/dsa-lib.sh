@@ -121,8 +121,8 @@ suspend_to_ram() {
 	return 1
 }
 
-# suspend LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst); none: really
-suspend() {
+# go_to_sleep LEVEL STATE: as far as LEVEL and back after a second (Documentation/power/basic-pm-debugging.rst); none: really
+go_to_sleep() {
 	echo 1 >/sys/module/suspend/parameters/pm_test_delay
 	echo "$1" >/sys/power/pm_test || return
 	if [ "$1" = none ]; then

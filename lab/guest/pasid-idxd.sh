@@ -78,7 +78,7 @@ reset_beside_disabled() {
 
 # sleeps LEVEL STATE: clients keep their queues, those that were not enabled stay so
 sleeps() {
-	configure dsa0 2 && enable_queues dsa0 2 && suspend "$1" "$2" || return
+	configure dsa0 2 && enable_queues dsa0 2 && go_to_sleep "$1" "$2" || return
 	[ "$(cat /sys/bus/dsa/devices/dsa0/state /sys/bus/dsa/devices/wq0.[012]/state | tr '\n' ' ')" = \
 		"enabled enabled enabled disabled " ] || return
 	dmatest 20 2

@@ -252,7 +252,7 @@ says "ok $pasid" enable $a iova
 says ok disable $a iova
 for level in "devices freeze" "none mem"; do
 	# shellcheck disable=SC2086 # two words
-	check "suspend and resume: $level" suspend $level
+	check "suspend and resume: $level" go_to_sleep $level
 	start $a "$pasid"
 	says ok copy $a 0 kept
 	says ok copy $a 1 kept

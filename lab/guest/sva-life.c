@@ -49,6 +49,40 @@ static void test_charge(void)
 	check(ids_become(0), "its_end_gives_the_id_back");
 }
 
+static int closes_first;
+
+/* Ends, with its queue open or closed; nothing is to be faulted in, so that no handler has its memory a moment longer */
+static int ends(int talk)
+{
+	uint8_t *memory = map(2 * PAGE);
+	struct queue queue;
+
+	(void)talk;
+	enter_cgroup();
+	fill(memory, 2 * PAGE, 1, 1);
+	if (queue_open(&queue, SHARED) || copy(&queue, memory + PAGE, memory, PAGE, 1) != DSA_COMP_SUCCESS ||
+	    ids_charged() != 1)
+		return 1;
+	if (closes_first)
+		queue_close(&queue);
+	return 0;
+}
+
+/* Though a CPU that is idle may keep the address space of the task that it ran last */
+static void test_reaped(void)
+{
+	int ok = 1, left = 0;
+
+	for (int i = 0; i < 50; i++) {
+		closes_first = i % 2;
+		ok &= run_child(ends);
+		left += ids_charged() != 0;
+	}
+	if (left)
+		printf("# %d of 50 were still charged\n", left);
+	check(ok && !left, "nothing_is_charged_for_a_process_that_is_reaped");
+}
+
 static int holds(int talk)
 {
 	struct queue queue;
@@ -489,6 +523,7 @@ int main(int argc, char **argv)
 	make_cgroup("max");
 
 	test_charge();
+	test_reaped();
 	test_limit();
 	test_write(DEDICATED);
 	test_write(SHARED);

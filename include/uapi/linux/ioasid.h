@@ -30,7 +30,8 @@
  *    smaller than the first version of the struct.
  *  - ENOENT: There is no such IOASID, or no such SPID, on this file.
  *  - EBUSY: The IOASID is being freed, or the cgroup is at its limit.
- *  - ENOSPC: No IOASID is left, in the range asked for or in the system.
+ *  - ENOSPC: No IOASID is left, in the range asked for, in the system, or of what
+ *    /dev/ioasid can have of it.
  *  - EEXIST: It is there already.
  *  - ENOMEM, EFAULT: As everywhere.
  *
@@ -69,13 +70,15 @@ enum ioasid_type {
  * @flags: must be 0
  * @out_capacity: how many IOASIDs there can be in the system
  * @out_min: lowest IOASID that ALLOC can return
- * @out_max: highest IOASID that ALLOC can return
+ * @out_max: highest IOASID that ALLOC can return: what the machine's IOMMUs can send
  * @out_types: types that ALLOC supports, 1 << enum ioasid_type each
  * @out_allocated: IOASIDs of this file, those being freed included
  * @out_pending: of these, how many are being freed
  * @out_charged: IOASIDs charged to the caller's cgroup and those below it; 0
  *		 when the kernel has no misc controller
- * @__reserved: must be 0
+ * @out_limit: how many IOASIDs all files of /dev/ioasid can have together; the
+ *	       others are kept for the kernel and for processes that share their
+ *	       address space with a device
  *
  * Numbers change while others allocate and free: they are for people, and to
  * size tables. Whether an IOASID can be had is only known by ALLOC.
@@ -90,7 +93,7 @@ struct ioasid_get_info {
 	__u32 out_allocated;
 	__u32 out_pending;
 	__u32 out_charged;
-	__u32 __reserved;
+	__u32 out_limit;
 };
 
 #define IOASID_GET_INFO		_IO(IOASID_TYPE, 0x01)
@@ -105,8 +108,10 @@ struct ioasid_get_info {
  * @out_ioasid: the IOASID
  * @cookie: any number; events of the IOASID have it, and QUERY tells it
  *
- * Allocates the lowest IOASID in the range that is free and charges it to the
- * caller's cgroup. It can be used with this file only, by whoever has the file.
+ * Allocates an IOASID in the range that is free and charges it to the caller's
+ * cgroup. Which one is the kernel's choice; for IOASID_TYPE_NONE, which no device
+ * sees, it prefers high numbers, so that low ones are left for devices that have
+ * few. It can be used with this file only, by whoever has the file.
  * It stays until it is freed or the file is closed for the last time.
  *
  * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows.

@@ -91,6 +91,7 @@ static void show_info(int fd)
 	nr = read_number(CGROUPS "/misc.capacity", "ioasids");
 	if (nr >= 0)
 		printf("capacity-of-tasks %ld\n", nr);
+	printf("limit-of-dev-ioasid %u\n", info.out_limit);
 	printf("lowest %u\nhighest %u\n", info.out_min, info.out_max);
 	printf("charged-to-this-cgroup %u\n", info.out_charged);
 	printf("allocated-here %u\npending-here %u\n", info.out_allocated,

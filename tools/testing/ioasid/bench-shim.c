@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 
 #include <linux/bug.h>
-#include <linux/completion.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -192,6 +191,8 @@ void bench_drain(void)
 }
 
 /* Works run at once, there is nothing to wait for. */
+struct workqueue_struct *system_unbound_wq;
+
 struct workqueue_struct *alloc_ordered_workqueue(const char *name, int flags)
 {
 	return (void *)1;
@@ -210,8 +211,8 @@ bool queue_rcu_work(struct workqueue_struct *wq, struct rcu_work *rwork)
 	return true;
 }
 
-/* Nobody waits for an id here. */
-void complete(struct completion *c)
+/* Nobody waits here. */
+void schedule_timeout_killable(long jiffies)
 {
 	abort();
 }

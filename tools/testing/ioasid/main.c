@@ -140,11 +140,12 @@ bool expect_events_begin(const char *want)
 
 static struct ioasid_pool_state pool_saved;
 
-void pool_start(u32 capacity)
+void pool_start(u32 capacity, u32 kept)
 {
 	pool_saved = (struct ioasid_pool_state){
 		.capacity = capacity,
 		.left = capacity,
+		.kept = kept,
 	};
 	ioasid_pool_swap(&pool_saved);
 }

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include <linux/completion.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/sched.h>
@@ -179,6 +178,14 @@ void schedule_timeout_killable(long jiffies)
 	usleep(100 * jiffies);
 }
 
+__thread unsigned int shim_grace_periods;
+
+void shim_count_grace_period(void)
+{
+	shim_grace_periods++;
+	WARN(mutexes_held, "waits for a grace period with a mutex held\n");
+}
+
 /* Memory: tools/lib/slab.c and the radix-tree harness, with failures */
 
 static __thread unsigned int fail_countdown;
@@ -263,39 +270,6 @@ void mmdrop(struct mm_struct *mm)
 	WARN(mutexes_held, "handlers run with a mutex held\n");
 	WARN_ON(__atomic_sub_fetch(&mm->mm_count, 1, __ATOMIC_RELAXED) < 0);
 	__atomic_sub_fetch(&shim_mm_refs, 1, __ATOMIC_RELAXED);
-}
-
-/* Completions */
-
-void init_completion(struct completion *c)
-{
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->cond, NULL);
-	c->done = 0;
-}
-
-void complete(struct completion *c)
-{
-	pthread_mutex_lock(&c->lock);
-	c->done++;
-	pthread_cond_signal(&c->cond);
-	pthread_mutex_unlock(&c->lock);
-}
-
-int wait_for_completion_killable(struct completion *c)
-{
-	int ret = 0;
-
-	might_sleep();
-	pthread_mutex_lock(&c->lock);
-	while (!c->done && !current->killed)
-		pthread_cond_wait(&c->cond, &c->lock);
-	if (c->done)
-		c->done--;
-	else
-		ret = -ERESTARTSYS;
-	pthread_mutex_unlock(&c->lock);
-	return ret;
 }
 
 /* Workqueues */

@@ -31,6 +31,9 @@ bool shim_may_sleep(void);
 /* Does this thread have any? */
 bool shim_holds_mutex(void);
 
+/* How often this thread waited for a grace period */
+extern __thread unsigned int shim_grace_periods;
+
 /* Wait until RCU callbacks and works have run */
 void shim_settle(void);
 void shim_init(void);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <linux/workqueue.h>
+
 #include "ioasid-private.h"
 #include "test.h"
 
@@ -453,6 +455,53 @@ static void events_mm(void)
 	EXPECT_EQ(mm2.mm_count, 0);
 }
 
+static unsigned int grace_periods_of_release;
+
+static void count_grace_periods(struct work_struct *work)
+{
+	grace_periods_of_release = shim_grace_periods;
+}
+
+/* However many sets an mm has: one for all, and none for others. */
+static void events_mm_grace_periods(void)
+{
+	static struct sub m = SUB("m", DEVICE, NULL);
+	struct ioasid_set *sets[200];
+	struct mm_struct mm = { };
+	struct work_struct work;
+	unsigned int before;
+	int i;
+
+	for (i = 0; i < 200; i++)
+		sets[i] = mm_set(&mm);
+	shim_grace_periods = 0;
+	EXPECT_EQ(ioasid_register_notifier_mm(&mm, &m.nb), 0);
+	EXPECT_EQ(shim_grace_periods, 1);
+
+	/* Sets that go, on the workqueue */
+	INIT_WORK(&work, count_grace_periods);
+	queue_work(system_unbound_wq, &work);
+	shim_settle();
+	before = grace_periods_of_release;
+	for (i = 0; i < 50; i++)
+		ioasid_set_free(sets[i]);
+	shim_settle();
+	queue_work(system_unbound_wq, &work);
+	shim_settle();
+	EXPECT_EQ(grace_periods_of_release, before);
+	EXPECT(!list_empty(&sets[50]->links));
+
+	shim_grace_periods = 0;
+	ioasid_unregister_notifier_mm(&mm, &m.nb);
+	EXPECT_EQ(shim_grace_periods, 1);
+	for (; i < 200; i++) {
+		EXPECT(list_empty(&sets[i]->links));
+		ioasid_set_free(sets[i]);
+	}
+	shim_settle();
+	EXPECT_EQ(mm.mm_count, 0);
+}
+
 /* Threads that stop in a handler */
 static sem_t reached, go_on;
 
@@ -838,66 +887,6 @@ static void events_replay_while_owner_puts(void)
 	replay_while_freeing(stopped_put);
 }
 
-static int sync_result;
-
-static void wait_for_free(void)
-{
-	sem_post(&reached);
-	sync_result = ioasid_free_sync(hook_set, 2);
-}
-
-static void wait_for_free_killed(void)
-{
-	current->killed = true;
-	wait_for_free();
-}
-
-static void events_free_sync(void)
-{
-	static struct sub g = SUB("g", LAST, NULL);
-	struct ioasid_set *other = null_set();
-	struct thread t;
-
-	hook_set = null_set();
-	sem_init(&reached, 0, 0);
-	ioasid_register_notifier(NULL, &g.nb);
-	EXPECT_EQ(ioasid_free_sync(hook_set, 2), 0);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_free_sync(other, 2), -EACCES);
-	EXPECT_EQ(ioasid_free_sync(hook_set, 2), 0);
-	EXPECT_EVENTS("g:A2 g:F2");
-
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_get(hook_set, 2), 0);
-	sync_result = 1;
-	thread_start(&t, wait_for_free);
-	sem_wait(&reached);
-	while (id_state(2) != IOASID_STATE_FREE_PENDING)
-		usleep(100);
-	usleep(20000);
-	EXPECT_EQ(sync_result, 1);
-	while (id_refs(2) != 1)
-		usleep(100);
-	EXPECT(ioasid_put(hook_set, 2));
-	thread_join(&t);
-	EXPECT_EQ(sync_result, 0);
-	EXPECT_EVENTS("g:A2 g:F2");
-
-	/* Killed: freed all the same, and it goes with its last user. */
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_get(hook_set, 2), 0);
-	thread_start(&t, wait_for_free_killed);
-	thread_join(&t);
-	EXPECT_EQ(sync_result, -ERESTARTSYS);
-	EXPECT_EVENTS("g:A2 g:F2");
-	EXPECT_EQ(id_state(2), IOASID_STATE_FREE_PENDING);
-	EXPECT(ioasid_put(hook_set, 2));
-
-	ioasid_unregister_notifier(NULL, &g.nb);
-	ioasid_set_free(hook_set);
-	ioasid_set_free(other);
-}
-
 static void events_set_free_with_users(void)
 {
 	static struct sub g = SUB("g", LAST, NULL);
@@ -905,7 +894,7 @@ static void events_set_free_with_users(void)
 	struct ioasid_set *set;
 	u32 all;
 
-	pool_start(10);
+	pool_start(10, 0);
 	set = ioasid_set_alloc(&mm, 4, IOASID_SET_TYPE_MM);
 	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 3);
@@ -1037,6 +1026,52 @@ static void events_free_while_owner_puts(void)
 	ioasid_set_free(hook_set);
 }
 
+/* Whatever users allocate, a share is left for others. */
+static void pool_keeps_a_share(void)
+{
+	struct ioasid_set *user, *other, *kernel;
+	struct mm_struct mm = { }, mm2 = { };
+	int i;
+
+	pool_start(110, 25);
+	kernel = ioasid_set_alloc(NULL, 10, IOASID_SET_TYPE_NULL);
+	user = mm_set(&mm);
+	other = mm_set(&mm2);
+	EXPECT_EQ(ioasid_get_users_limit(), 75);
+	for (i = 0; i < 75; i++)
+		EXPECT(ioasid_alloc(i % 2 ? user : other, 0, IOASID_MAX,
+				    NULL) != INVALID_IOASID);
+	EXPECT_EQ(ioasid_alloc(user, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	EXPECT_EQ(ioasid_alloc(other, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	ioasid_set_free(kernel);
+	shim_settle();
+	/* Of what the quota was */
+	EXPECT_EQ(ioasid_get_users_limit(), 82);
+	kernel = null_set();
+	for (i = 0; i < 35; i++)
+		EXPECT(ioasid_alloc(kernel, 0, IOASID_MAX, NULL) !=
+		       INVALID_IOASID);
+	EXPECT_EQ(ioasid_alloc(kernel, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	ioasid_set_free(kernel);
+	ioasid_set_free(user);
+	ioasid_set_free(other);
+	shim_settle();
+	pool_end();
+}
+
+/* Where the hardware's numbers end */
+static void pool_highest_number(void)
+{
+	pool_start(IOASID_MAX + 1 - IOASID_ALLOC_BASE, 0);
+	EXPECT_EQ(ioasid_get_max(), IOASID_MAX);
+	ioasid_install_capacity(254);
+	EXPECT_EQ(ioasid_get_max(), 255);
+	ioasid_install_capacity(1000);
+	EXPECT_EQ(ioasid_get_max(), 255);
+	EXPECT_EQ(ioasid_get_capacity(), 254);
+	pool_end();
+}
+
 static int work_runs;
 
 static void work_fn(struct work_struct *work)
@@ -1068,6 +1103,7 @@ const struct test event_tests[] = {
 	TEST(events_free_another_in_handler),
 	TEST(events_register_errors),
 	TEST(events_mm),
+	TEST(events_mm_grace_periods),
 	TEST(events_slow_handler),
 	TEST(events_detach_being_freed),
 	TEST(events_one_attachment),
@@ -1075,11 +1111,12 @@ const struct test event_tests[] = {
 	TEST(events_replay_while_events),
 	TEST(events_replay_while_freeing),
 	TEST(events_replay_while_owner_puts),
-	TEST(events_free_sync),
 	TEST(events_set_free_with_users),
 	TEST(events_uses_do_not_wrap),
 	TEST(events_data_stays),
 	TEST(events_free_while_owner_puts),
 	TEST(events_queue_work),
+	TEST(pool_keeps_a_share),
+	TEST(pool_highest_number),
 	{ }
 };

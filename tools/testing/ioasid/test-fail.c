@@ -460,7 +460,7 @@ static void fail_set_alloc(void)
 	struct mm_struct other = { };
 	static struct sub o = SUB("o", CPU, NULL);
 
-	pool_start(100);
+	pool_start(100, 0);
 	set = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
 	EXPECT_EQ(ioasid_register_notifier_mm(&mm, &sub_m.nb), 0);
 	EXPECT_EQ(ioasid_register_notifier_mm(&other, &o.nb), 0);

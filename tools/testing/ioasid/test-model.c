@@ -214,6 +214,23 @@ static void m_set_put(int s)
 		set_order[i] = set_order[i + 1];
 }
 
+static enum ioasid_pool_user m_pool_user(const struct m_set *set)
+{
+	return set->type == IOASID_SET_TYPE_MM ? IOASID_POOL_TENANTS :
+						 IOASID_POOL_SHARED;
+}
+
+/* Ids for users' sets: one by one, each keeps its part */
+static u32 m_tenants(void)
+{
+	u32 all = pool.capacity - pool.taken[IOASID_POOL_QUOTA] -
+		  pool.taken[IOASID_POOL_RESERVED], nr = 0;
+
+	while (nr < all && 100 * (all - nr - 1) >= pool.kept * all)
+		nr++;
+	return nr;
+}
+
 static bool m_put(ioasid_t id);
 static long m_act(const struct record *r);
 
@@ -325,7 +342,7 @@ static bool m_put(ioasid_t id)
 	for (; i < set->nr; i++)
 		set->order[i] = set->order[i + 1];
 	if (!set->quota) {
-		pool.taken[IOASID_POOL_SHARED]--;
+		pool.taken[m_pool_user(set)]--;
 		pool.left++;
 	}
 	m_set_put(set - sets);
@@ -412,6 +429,9 @@ static int m_alloc(int s, ioasid_t min, ioasid_t max, void *private,
 		return -EINVAL;
 	if (set->quota ? set->nr >= set->quota : !pool.left)
 		return -ENOSPC;
+	if (!set->quota && set->type == IOASID_SET_TYPE_MM &&
+	    pool.taken[IOASID_POOL_TENANTS] >= m_tenants())
+		return -ENOSPC;
 	while (min <= max && m_exists(min))
 		min++;
 	if (min > max)
@@ -419,7 +439,7 @@ static int m_alloc(int s, ioasid_t min, ioasid_t max, void *private,
 
 	if (!set->quota) {
 		pool.left--;
-		pool.taken[IOASID_POOL_SHARED]++;
+		pool.taken[m_pool_user(set)]++;
 	}
 	*id = min;
 	ids[min] = (struct m_id){
@@ -773,22 +793,6 @@ static void op_free_all(void)
 		return;
 	ioasid_free_all_in_set(sets[s].real);
 	m_free_all(s);
-}
-
-/* Without users it comes back at once, killed with users as well. */
-static void op_free_sync(void)
-{
-	ioasid_t id = some_id();
-	int s = random_below(2) ? some_set() : -1, ret, want;
-
-	current->killed = true;
-	ret = ioasid_free_sync(real_set(s), id);
-	current->killed = false;
-	if (m_exists(id) && s >= 0 && ids[id].set != s)
-		want = -EACCES;
-	else
-		want = m_free(s, id) ? 0 : -ERESTARTSYS;
-	CHECK("free_sync", ret, want);
 }
 
 static void op_get(void)
@@ -1180,7 +1184,6 @@ static const struct op {
 	{ "alloc", op_alloc, 18 },
 	{ "free", op_free, 6 },
 	{ "free_all", op_free_all, 1 },
-	{ "free_sync", op_free_sync, 1 },
 	{ "get", op_get, 8 },
 	{ "get_if_owned", op_get_if_owned, 4 },
 	{ "put", op_put, 16 },
@@ -1217,7 +1220,8 @@ static void start(void)
 	pool = (struct ioasid_pool_state){ 0 };
 	pool.capacity = 4 + random_below(36);
 	pool.left = pool.capacity;
-	pool_start(pool.capacity);
+	pool.kept = random_below(2) ? random_below(101) : 0;
+	pool_start(pool.capacity, pool.kept);
 	for (i = 0; i < SUBS; i++)
 		subs[i].nb.notifier_call = model_notify;
 }

@@ -293,8 +293,8 @@ static void one_op(struct storm *me)
 			hold(me, id, false);
 		break;
 	case 27:
-		current->killed = true;
-		ioasid_free_sync(NULL, id);
+		current->killed = random_below(2);
+		ioasid_wait_events(set, id);
 		current->killed = false;
 		break;
 	case 28:
@@ -355,7 +355,7 @@ static void storm(void)
 	printf("# SEED=%lu THREADS=%u STORM_OPS=%lu\n", seed, threads, ops);
 	allocs = 0;
 	frees = 0;
-	pool_start(IDS - IOASID_ALLOC_BASE);
+	pool_start(IDS - IOASID_ALLOC_BASE, 0);
 	memset(tracks, 0, sizeof(tracks));
 	EXPECT_EQ(ioasid_register_notifier(NULL, &all), 0);
 	sets[0] = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);

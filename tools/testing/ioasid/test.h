@@ -71,8 +71,8 @@ bool expect_events_at(const char *file, int line, const char *want);
 bool expect_events_begin(const char *want);
 #define EXPECT_EVENTS(want)	expect_events_at(__FILE__, __LINE__, want)
 
-/* A small pool for the time of a test */
-void pool_start(u32 capacity);
+/* A small pool for the time of a test, of which tenants leave @kept percent */
+void pool_start(u32 capacity, u32 kept);
 void pool_end(void);
 
 /* Look into the core: state of an id, -1 when there is none */

@@ -24,9 +24,13 @@ void bench_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 #else /* !IOASID_BENCH */
 #include <urcu.h>
 
+/* Counts, and looks whether others are kept waiting by a mutex */
+void shim_count_grace_period(void);
+
 static inline void shim_synchronize_rcu(void)
 {
 	might_sleep();
+	shim_count_grace_period();
 	synchronize_rcu();
 }
 #undef synchronize_rcu

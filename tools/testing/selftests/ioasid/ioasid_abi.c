@@ -94,8 +94,7 @@ FIXTURE_VARIANT_ADD(abi, get_info)
 	.size = sizeof(struct ioasid_get_info),
 	.min_size = 40,
 	.fill = fill_info,
-	.reserved = offsetof(struct ioasid_get_info, __reserved),
-	OUT(ioasid_get_info, out_capacity, out_charged),
+	OUT(ioasid_get_info, out_capacity, out_limit),
 };
 
 FIXTURE_VARIANT_ADD(abi, alloc)

@@ -521,6 +521,36 @@ TEST_F(events, freed_while_alloc_returns)
 	TH_LOG("the kernel freed %u of %u", freed, i);
 }
 
+/* A driver that begins to use an id while it is freed has it, or has not. */
+TEST_F(events, freed_while_a_driver_takes_it)
+{
+	struct pollfd pfd = { .fd = self->fd, .events = POLLIN };
+	unsigned int i, k, pending = 0;
+	struct doer d;
+	uint32_t id;
+	int ret;
+
+	ASSERT_EQ(0, doer_start(&d, "hold 60002"));
+	for (i = 0; i < RACES; i++) {
+		doer_go(&d);
+		ASSERT_EQ(0, cmd_alloc_range(self->fd, 60002, 60002, &id));
+		for (k = 0; k < (i % 64) * 20; k++)
+			__asm__ volatile ("" ::: "memory");
+		ret = cmd_free(self->fd, id);
+		doer_stop(&d);
+		ASSERT_TRUE(!ret || ret == EINPROGRESS);
+		if (ret) {
+			ASSERT_EQ(1, poll(&pfd, 1, -1));
+			ASSERT_TRUE(read_freed(self->fd, id));
+			pending++;
+		}
+		ASSERT_EQ(0, nr_allocated(self->fd));
+		ASSERT_FALSE(readable(self->fd));
+	}
+	doer_end(&d);
+	TH_LOG("%u of %u had a driver", pending, i);
+}
+
 /* The page that ALLOC writes to, made constant in the middle of it */
 struct flipper {
 	pthread_t thread;

@@ -246,7 +246,19 @@ static void churn(int worker, unsigned long round)
 static void holder(int worker, unsigned long round)
 {
 	struct { uint32_t id; const char *drop; } held[HELD] = { };
+	struct ioasid_get_info info;
+	uint32_t first = 1;
 	int i, ret;
+
+	/* Where /dev/ioasid begins: the upper half of the numbers */
+	i = dev_open();
+	if (i < 0 || cmd_info(i, &info)) {
+		fail("holder: errno %d", errno);
+		return;
+	}
+	close(i);
+	while (first <= info.out_max / 2)
+		first *= 2;
 
 	while (!stopped()) {
 		i = rnd() % HELD;
@@ -256,13 +268,13 @@ static void holder(int worker, unsigned long round)
 				fail("%s %u: errno %d", held[i].drop, held[i].id, ret);
 			held[i].drop = NULL;
 		} else {
-			held[i].id = 2 + rnd() % HOLD_IDS;
+			held[i].id = first + rnd() % HOLD_IDS;
 			held[i].drop = rnd() % 2 ? "put" : "unuse";
 			ret = tc("%s %u", held[i].drop[0] == 'p' ? "get" : "use",
 				 held[i].id);
 			if (ret)
 				held[i].drop = NULL;
-			if (ret && ret != EINVAL && ret != EBUSY)
+			if (ret && ret != ENOENT && ret != EBUSY)
 				fail("get %u: errno %d", held[i].id, ret);
 		}
 		count(worker);
