@@ -9,6 +9,7 @@
  *	alone DEV	a new group for it, which has no domain
  *	back DEV	into the group where it was
  *	foreign DEV	attach a domain of another driver of IOMMUs to a new PASID
+ *	wide DEV	map 16 TiB for a new PASID of it, and unmap them at once
  *	lacks DEV WHAT	its IOMMU says that it lacks: coherency; pages (large ones); nothing (the truth again)
  *	sva DEV on, sva DEV off
  *	bind DEV	SVA for the process that writes; its PASID is in result
@@ -33,6 +34,7 @@
 #include <../drivers/iommu/intel/iommu.h>
 
 #define PGM_WORD 32
+#define SZ_1T (1ul << 40)
 /* VT-d 4.0, 11.4.2 (FS1GP, SSLPS) and 11.4.3 (SMPWCS, C) */
 #define PGM_CAP_PAGES	(BIT_ULL(56) | GENMASK_ULL(37, 34))
 #define PGM_ECAP_COHERENT	(BIT_ULL(48) | BIT_ULL(0))
@@ -99,9 +101,9 @@ static const struct iommu_domain_ops pgm_foreign_ops = {
 	.remove_dev_pasid = pgm_foreign_remove,
 };
 
-static int pgm_foreign(struct device *dev)
+/* Attach a domain to a new PASID of a device, and detach it when USE is done with it */
+static int pgm_with_pasid(struct iommu_domain *domain, struct device *dev, int (*use)(struct iommu_domain *domain))
 {
-	struct iommu_domain domain = { .type = IOMMU_DOMAIN_UNMANAGED, .ops = &pgm_foreign_ops };
 	struct ioasid_set *set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
 	ioasid_t pasid;
 	int ret;
@@ -110,12 +112,42 @@ static int pgm_foreign(struct device *dev)
 		return PTR_ERR(set);
 	ret = __ioasid_alloc(set, IOASID_ALLOC_BASE, IOASID_MAX, NULL, &pasid);
 	if (!ret) {
-		ret = iommu_attach_device_pasid(&domain, dev, pasid);
-		if (!ret)
-			iommu_detach_device_pasid(&domain, dev, pasid);
+		ret = iommu_attach_device_pasid(domain, dev, pasid);
+		if (!ret) {
+			ret = use ? use(domain) : 0;
+			iommu_detach_device_pasid(domain, dev, pasid);
+		}
 		ioasid_free(set, pasid);
 	}
 	ioasid_set_free(set);
+	return ret;
+}
+
+static int pgm_foreign(struct device *dev)
+{
+	struct iommu_domain domain = { .type = IOMMU_DOMAIN_UNMANAGED, .ops = &pgm_foreign_ops };
+
+	return pgm_with_pasid(&domain, dev, NULL);
+}
+
+static int pgm_map_wide(struct iommu_domain *domain)
+{
+	int ret = iommu_map(domain, 0, 0, 16 * SZ_1T, IOMMU_READ);
+
+	if (!ret && iommu_unmap(domain, 0, 16 * SZ_1T) != 16 * SZ_1T)
+		ret = -EIO;
+	return ret;
+}
+
+static int pgm_wide(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_domain_alloc(dev->bus);
+	int ret;
+
+	if (!domain)
+		return -ENOMEM;
+	ret = pgm_with_pasid(domain, dev, pgm_map_wide);
+	iommu_domain_free(domain);
 	return ret;
 }
 
@@ -212,6 +244,8 @@ static int pgm_command(char *line)
 		ret = pgm_back(dev);
 	else if (!strcmp(word[0], "foreign"))
 		ret = pgm_foreign(dev);
+	else if (!strcmp(word[0], "wide"))
+		ret = pgm_wide(dev);
 	else if (!strcmp(word[0], "bind"))
 		ret = pgm_bind(dev);
 	else if (!strcmp(word[0], "take"))
