@@ -490,7 +490,7 @@ static void doer_end(struct doer *d)
 }
 
 /* Enough for some on each side; a kernel under KASAN needs milliseconds for one */
-#define RACES	4000
+#define RACES	1000
 
 /*
  * The kernel frees an id while ALLOC is about to return it.  It is there, or its

@@ -171,8 +171,9 @@ TEST_F(fail, set_spid)
 			break;
 	}
 	EXPECT_LT(nth, NTH_MAX);
-	TH_LOG("%d failed", failed);
-	EXPECT_LT(0, failed);
+	TH_LOG("%d of %d failed", failed, nth - 1);
+	/* An xarray asks twice for each node, so that none may fail. */
+	EXPECT_LT(1, nth);
 }
 
 static int failslab(const char *file, int value)
