@@ -8,7 +8,6 @@
 
 #include "qemu/osdep.h"
 #include "hw/i386/intel_iommu_ats.h"
-#include "qobject/qdict.h"
 #include "vtd-lib.h"
 
 #define PASID   0x23456
@@ -662,32 +661,7 @@ static void test_migration(void)
     for (int i = 0; i < ARRAY_SIZE(regs); i++) {
         qtest_writel(from, base + regs[i].reg, regs[i].val);
     }
-    qtest_qmp_assert_success(from, "{ 'execute': 'migrate',"
-                             "  'arguments': { 'uri': %s } }", uri);
-    qtest_qmp_eventwait(from, "STOP");
-    for (;;) {
-        QDict *info = qtest_qmp_assert_success_ref(from,
-                                            "{ 'execute': 'query-migrate' }");
-        bool done = !strcmp(qdict_get_str(info, "status"), "completed");
-
-        g_assert_cmpstr(qdict_get_str(info, "status"), !=, "failed");
-        qobject_unref(info);
-        if (done) {
-            break;
-        }
-        g_usleep(1000);
-    }
-    qtest_quit(from);
-
-    to = qtest_initf("%s -incoming %s", machine, uri);
-    /* The event may be over before there is anybody to hear it. */
-    for (bool running = false; !running; g_usleep(1000)) {
-        QDict *info = qtest_qmp_assert_success_ref(to,
-                                            "{ 'execute': 'query-status' }");
-
-        running = qdict_get_bool(info, "running");
-        qobject_unref(info);
-    }
+    to = vtd_migrate(from, machine, uri);
     for (int i = 0; i < ARRAY_SIZE(regs); i++) {
         g_assert_cmphex(qtest_readl(to, base + regs[i].reg), ==, regs[i].val);
     }

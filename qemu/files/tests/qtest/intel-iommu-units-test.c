@@ -12,7 +12,6 @@
 #include "hw/i386/intel_iommu_ats.h"
 #include "hw/i386/intel_iommu_inv_log.h"
 #include "libqos/fw_cfg.h"
-#include "qobject/qdict.h"
 #include "vtd-lib.h"
 
 #define ROOT_BUS        0x20
@@ -374,35 +373,7 @@ static void test_migration(void)
 
     qtest_writel(from, a + DMAR_FEDATA_REG, 0xaaaa);
     qtest_writel(from, SECOND_REGS + DMAR_FEDATA_REG, 0xbbbb);
-    qtest_qmp_assert_success(from, "{ 'execute': 'migrate',"
-                             " 'arguments': { 'uri': %s } }", uri);
-    for (;;) {
-        QDict *info = qtest_qmp_assert_success_ref(from,
-                          "{ 'execute': 'query-migrate' }");
-        bool done = !strcmp(qdict_get_str(info, "status"), "completed");
-
-        g_assert_cmpstr(qdict_get_str(info, "status"), !=, "failed");
-        qobject_unref(info);
-        if (done) {
-            break;
-        }
-        g_usleep(10000);
-    }
-    qtest_quit(from);
-
-    to = qtest_initf("%s -incoming %s", args, uri);
-    for (;;) {
-        QDict *info = qtest_qmp_assert_success_ref(to,
-                          "{ 'execute': 'query-migrate' }");
-        const char *status = qdict_get_try_str(info, "status");
-        bool done = status && !strcmp(status, "completed");
-
-        qobject_unref(info);
-        if (done) {
-            break;
-        }
-        g_usleep(10000);
-    }
+    to = vtd_migrate(from, args, uri);
     g_assert_cmphex(qtest_readl(to, a + DMAR_FEDATA_REG), ==, 0xaaaa);
     g_assert_cmphex(qtest_readl(to, SECOND_REGS + DMAR_FEDATA_REG), ==, 0xbbbb);
     qtest_quit(to);

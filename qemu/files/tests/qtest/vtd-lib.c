@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "libqos/pci-pc.h"
+#include "qobject/qdict.h"
 #include "vtd-lib.h"
 
 /* Fixed pages; vtd_page() gives out the ones behind them */
@@ -316,4 +317,37 @@ void td_assert_ats(VTDTest *t, uint32_t pasid, uint64_t addr, unsigned flags,
                     VTD_TESTDEV_OK);
     g_assert_cmphex(td_read(t, VTD_TESTDEV_XLAT_BITS), ==, bits);
     vtd_assert_no_fault(t);
+}
+
+QTestState *vtd_migrate(QTestState *from, const char *args, const char *uri)
+{
+    QTestState *to;
+
+    qtest_qmp_assert_success(from, "{ 'execute': 'migrate',"
+                             "  'arguments': { 'uri': %s } }", uri);
+    qtest_qmp_eventwait(from, "STOP");
+    for (;;) {
+        QDict *info = qtest_qmp_assert_success_ref(from,
+                                            "{ 'execute': 'query-migrate' }");
+        bool done = !strcmp(qdict_get_str(info, "status"), "completed");
+
+        g_assert_cmpstr(qdict_get_str(info, "status"), !=, "failed");
+        qobject_unref(info);
+        if (done) {
+            break;
+        }
+        g_usleep(1000);
+    }
+    qtest_quit(from);
+
+    to = qtest_initf("%s -incoming %s", args, uri);
+    /* The event may be over before there is anybody to hear it. */
+    for (bool running = false; !running; g_usleep(1000)) {
+        QDict *info = qtest_qmp_assert_success_ref(to,
+                                            "{ 'execute': 'query-status' }");
+
+        running = qdict_get_bool(info, "running");
+        qobject_unref(info);
+    }
+    return to;
 }

@@ -123,6 +123,9 @@ void td_assert_faults(VTDTest *t, uint32_t pasid, uint64_t addr, unsigned flags,
 void td_assert_ats(VTDTest *t, uint32_t pasid, uint64_t addr, unsigned flags,
                    unsigned bits);
 
+/* The machine @args, by way of a file, which the caller removes; ends @from */
+QTestState *vtd_migrate(QTestState *from, const char *args, const char *uri);
+
 /* Descriptors */
 #define INV_PIOTLB_PASID(did, pasid) \
     (VTD_INV_DESC_PIOTLB | VTD_INV_DESC_PIOTLB_ALL_IN_PASID | \
