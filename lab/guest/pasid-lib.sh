@@ -114,3 +114,14 @@ told() {
 	echo "$found"
 	[ "$found" = "$1 " ]
 }
+
+# remove DEVICE, rescan DEVICE: by way of sysfs
+remove() {
+	echo 1 >"$pci/$1/remove"
+	[ ! -e "$pci/$1" ]
+}
+
+rescan() {
+	echo 1 >/sys/bus/pci/rescan
+	[ -e "$pci/$1" ]
+}

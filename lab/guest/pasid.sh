@@ -162,16 +162,6 @@ flr() {
 	echo 1 >"$pci/$a/reset"
 }
 
-remove() {
-	echo 1 >"$pci/$1/remove"
-	[ ! -e "$pci/$1" ]
-}
-
-rescan() {
-	echo 1 >/sys/bus/pci/rescan
-	[ -e "$pci/$1" ]
-}
-
 same_domain_id() {
 	found=$(domain_id "$1")
 	echo "$2, now $found"

@@ -28,16 +28,6 @@ claimed_and_released() {
 	exec 5>&-
 }
 
-remove() {
-	echo 1 >"$pci/$1/remove"
-	[ ! -e "$pci/$1" ]
-}
-
-rescan() {
-	echo 1 >/sys/bus/pci/rescan
-	[ -e "$pci/$1" ]
-}
-
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
 check "the test client loads" modprobe iommu-dma-pasid-test
 check "what misuses groups loads" insmod /lab/pasid-group-mod.ko

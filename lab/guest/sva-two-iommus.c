@@ -193,7 +193,7 @@ static void test_reuse(void)
 		say(child.talk, i);
 		waitid(P_PID, child.pid, &(siginfo_t){}, WEXITED | WNOWAIT);
 		good += end(&child);
-		/* The PASID goes with the address space, which idle CPUs borrow */
+		/* The next one gets the same PASID */
 		good += ids_become(1);
 	}
 	check(good == 8, "processes_that_follow_each_other_have_their_own_memory");
