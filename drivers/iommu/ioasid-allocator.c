@@ -87,7 +87,8 @@ give_back:
 static void ioasid_number_give(struct ioasid_entry *e)
 {
 	if (ioasid_set_is_shared(e->set))
-		__ioasid_pool_give(ioasid_set_pool_user(e->set), 1);
+		__ioasid_pool_give(e->set->pool, ioasid_set_pool_user(e->set),
+				   1);
 }
 
 /*
@@ -101,7 +102,8 @@ int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 
 	xa_lock_irq(&ioasid_xa);
 	if (ioasid_set_is_shared(e->set))
-		ret = __ioasid_pool_take(ioasid_set_pool_user(e->set), 1);
+		ret = __ioasid_pool_take(e->set->pool,
+					 ioasid_set_pool_user(e->set), 1);
 	if (ret)
 		goto out_unlock;
 again:

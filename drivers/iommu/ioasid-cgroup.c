@@ -27,7 +27,8 @@ int ioasid_cg_charge(struct ioasid_entry *e)
 	int ret;
 
 	e->cg = NULL;
-	if (!ioasid_set_is_shared(e->set))
+	/* Ids from a test's pool are nobody's. */
+	if (!ioasid_set_is_shared(e->set) || e->set->pool != &ioasid_pool)
 		return 0;
 
 	cg = get_current_misc_cg();

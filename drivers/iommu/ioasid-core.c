@@ -16,6 +16,7 @@
  * 5. Lookups, get and put never sleep, and take no lock except for the put that
  *    drops the last reference.
  */
+#include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/mm_types.h>
@@ -209,8 +210,7 @@ bool ioasid_entry_free(struct ioasid_entry *e)
 		 * Pairs with the barrier in ioasid_entry_tryget().
 		 */
 		smp_mb();
-		if (emit && e->spid == INVALID_IOASID &&
-		    !ioasid_has_subscribers(e->set)) {
+		if (emit && !e->uses && !ioasid_has_subscribers(e->set)) {
 			e->flags |= IOASID_FREE_SENT;
 			e->flags &= ~(IOASID_EMITTING | IOASID_OWNED);
 			emit = false;
@@ -226,7 +226,7 @@ bool ioasid_entry_free(struct ioasid_entry *e)
 }
 
 /**
- * __ioasid_alloc - allocate an IOASID
+ * ioasid_alloc - allocate an IOASID
  * @set: the set it shall belong to, of which the caller holds a reference
  * @min: lowest number wanted, inclusive
  * @max: highest number wanted, inclusive
@@ -243,8 +243,8 @@ bool ioasid_entry_free(struct ioasid_entry *e)
  * limit; -ENOMEM; -EINVAL for no @set, @max below @min or a set
  * that was freed.
  */
-int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
-		   void *private, ioasid_t *id)
+int ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
+		 void *private, ioasid_t *id)
 {
 	struct ioasid_entry *e;
 	ioasid_t nr;
@@ -309,27 +309,6 @@ err_free:
 err_uncharge:
 	ioasid_set_uncharge(set);
 	return ret;
-}
-EXPORT_SYMBOL_GPL(__ioasid_alloc);
-
-/**
- * ioasid_alloc - allocate an IOASID
- * @set: the set it shall belong to
- * @min: lowest number wanted, inclusive
- * @max: highest number wanted, inclusive
- * @private: private data, for ioasid_find(), may be NULL
- *
- * __ioasid_alloc() for callers that do not need to know why it failed.
- *
- * Context: Process context, may sleep; ALLOC notifiers run in it.
- * Return: the number or %INVALID_IOASID.
- */
-ioasid_t ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
-		      void *private)
-{
-	ioasid_t id;
-
-	return __ioasid_alloc(set, min, max, private, &id) ? INVALID_IOASID : id;
 }
 EXPORT_SYMBOL_GPL(ioasid_alloc);
 
@@ -412,7 +391,7 @@ int ioasid_get_if_owned(ioasid_t id)
 		ioasid_entry_put(e);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_get_if_owned);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_get_if_owned);
 
 /* For dropping a reference that the caller holds, so there is an entry. */
 static struct ioasid_entry *ioasid_entry_held(struct ioasid_set *set,
@@ -586,7 +565,7 @@ struct ioasid_set *ioasid_find_set(ioasid_t id)
 	rcu_read_unlock();
 	return set;
 }
-EXPORT_SYMBOL_GPL(ioasid_find_set);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_find_set);
 
 /**
  * ioasid_attach_data - set the private data of an IOASID
@@ -618,7 +597,7 @@ int ioasid_attach_data(ioasid_t id, void *data)
 	rcu_read_unlock();
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_attach_data);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_attach_data);
 
 /**
  * ioasid_detach_data - take the private data off an IOASID
@@ -651,13 +630,12 @@ int ioasid_detach_data(ioasid_t id)
 		synchronize_rcu();
 	return e ? 0 : -ENOENT;
 }
-EXPORT_SYMBOL_GPL(ioasid_detach_data);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_detach_data);
 
 static int __init ioasid_init(void)
 {
 	ioasid_cache = KMEM_CACHE(ioasid_entry, SLAB_HWCACHE_ALIGN | SLAB_PANIC);
 	ioasid_pool_init();
-	ioasid_debugfs_init();
 	return 0;
 }
 core_initcall(ioasid_init);

@@ -8,6 +8,7 @@
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/init.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
@@ -115,12 +116,11 @@ static void ioasid_seq_stop(struct seq_file *m, void *v)
 
 static void ioasid_show_pool(struct seq_file *m)
 {
-	struct ioasid_pool_state pool;
+	struct ioasid_pool pool;
 
-	ioasid_pool_read(&pool);
-	seq_printf(m, "capacity %u left %u reserved %u quotas %u shared %u\n",
-		   pool.capacity, pool.left, pool.taken[IOASID_POOL_RESERVED],
-		   pool.taken[IOASID_POOL_QUOTA],
+	ioasid_pool_read(&ioasid_pool, &pool);
+	seq_printf(m, "capacity %u left %u quotas %u shared %u\n",
+		   pool.capacity, pool.left, pool.taken[IOASID_POOL_QUOTA],
 		   pool.taken[IOASID_POOL_SHARED] +
 		   pool.taken[IOASID_POOL_TENANTS]);
 }
@@ -198,7 +198,9 @@ static const struct file_operations ioasid_fops = {
 	.release = ioasid_seq_release,
 };
 
-void ioasid_debugfs_init(void)
+static int __init ioasid_debugfs_init(void)
 {
 	debugfs_create_file("ioasid", 0400, NULL, NULL, &ioasid_fops);
+	return 0;
 }
+device_initcall(ioasid_debugfs_init);

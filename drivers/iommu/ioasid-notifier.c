@@ -6,6 +6,10 @@
  * Subscribers that know an mm but not its sets have an entry in the chain of
  * each set of that mm, so that priorities hold among all of a set.
  *
+ * Who only holds state for ids that it uses (ioasid_use()) is in the global chain,
+ * too, but does not count: an id that nobody uses comes and goes without events
+ * then, which is most of what ids do.
+ *
  * Handlers run without any lock of the core and may call every function of it
  * that does not sleep, also for the id that the event is about.  What keeps the
  * events of one id in order is its mark IOASID_EMITTING: who has it is the only
@@ -25,6 +29,7 @@
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/mutex.h>
@@ -36,6 +41,9 @@
 #include "ioasid-private.h"
 
 ATOMIC_NOTIFIER_HEAD(ioasid_chain);
+/* How many in it want all events; not less while one of them is in it */
+atomic_t ioasid_chain_all = ATOMIC_INIT(0);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_chain_all);
 static struct workqueue_struct *ioasid_wq;
 
 /**
@@ -385,9 +393,34 @@ void ioasid_notifier_del_set(struct ioasid_set *set)
 		  "IOASID set is going and has subscribers\n");
 }
 
-static struct atomic_notifier_head *ioasid_chain_of(struct ioasid_set *set)
+static int ioasid_chain_add(struct atomic_notifier_head *chain,
+			    struct notifier_block *nb)
 {
-	return set ? &set->chain : &ioasid_chain;
+	struct notifier_block *other;
+	int ret = 0;
+
+	/* Keeps another one from registering between the two steps. */
+	mutex_lock(&ioasid_sets_lock);
+	rcu_read_lock();
+	for (other = rcu_dereference(chain->head); other;
+	     other = rcu_dereference(other->next))
+		if (other == nb)
+			ret = -EBUSY;
+	rcu_read_unlock();
+	if (!ret)
+		ret = atomic_notifier_chain_register(chain, nb);
+	mutex_unlock(&ioasid_sets_lock);
+	return ret;
+}
+
+static int ioasid_chain_del(struct atomic_notifier_head *chain,
+			    struct notifier_block *nb)
+{
+	int ret = atomic_notifier_chain_unregister(chain, nb);
+
+	WARN_ONCE(ret, "IOASID notifier %ps was not registered\n",
+		  nb->notifier_call);
+	return ret;
 }
 
 /**
@@ -409,27 +442,21 @@ static struct atomic_notifier_head *ioasid_chain_of(struct ioasid_set *set)
  */
 int ioasid_register_notifier(struct ioasid_set *set, struct notifier_block *nb)
 {
-	struct atomic_notifier_head *chain = ioasid_chain_of(set);
-	struct notifier_block *other;
-	int ret = 0;
+	int ret;
 
 	if (!nb || !nb->notifier_call)
 		return -EINVAL;
+	if (set)
+		return ioasid_chain_add(&set->chain, nb);
 
-	/* Keeps another one from registering between the two steps. */
-	mutex_lock(&ioasid_sets_lock);
-	rcu_read_lock();
-	for (other = rcu_dereference(chain->head); other;
-	     other = rcu_dereference(other->next))
-		if (other == nb)
-			ret = -EBUSY;
-	rcu_read_unlock();
-	if (!ret)
-		ret = atomic_notifier_chain_register(chain, nb);
-	mutex_unlock(&ioasid_sets_lock);
+	/* First, so that an id which @nb has met does not go unheard */
+	atomic_inc(&ioasid_chain_all);
+	ret = ioasid_chain_add(&ioasid_chain, nb);
+	if (ret)
+		atomic_dec(&ioasid_chain_all);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_register_notifier);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier);
 
 /**
  * ioasid_unregister_notifier - end a subscription
@@ -443,12 +470,46 @@ EXPORT_SYMBOL_GPL(ioasid_register_notifier);
 void ioasid_unregister_notifier(struct ioasid_set *set,
 				struct notifier_block *nb)
 {
-	int ret = atomic_notifier_chain_unregister(ioasid_chain_of(set), nb);
-
-	WARN_ONCE(ret, "IOASID notifier %ps was not registered\n",
-		  nb->notifier_call);
+	if (set)
+		ioasid_chain_del(&set->chain, nb);
+	else if (!ioasid_chain_del(&ioasid_chain, nb))
+		atomic_dec(&ioasid_chain_all);
 }
-EXPORT_SYMBOL_GPL(ioasid_unregister_notifier);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unregister_notifier);
+
+/**
+ * ioasid_register_notifier_in_use - subscribe to FREE of ids that are in use
+ * @nb: the subscriber, as for ioasid_register_notifier()
+ *
+ * For those who hold state only for ids that they have taken into use, by
+ * ioasid_use(): of those they get FREE, whatever set they are in.  Other ids need
+ * not send events for them and are cheaper to allocate and to free.  @nb is
+ * called for other events and ids as well when somebody else asked for those.
+ *
+ * Context: Process context, may sleep.
+ * Return: as ioasid_register_notifier().
+ */
+int ioasid_register_notifier_in_use(struct notifier_block *nb)
+{
+	if (!nb || !nb->notifier_call)
+		return -EINVAL;
+	return ioasid_chain_add(&ioasid_chain, nb);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier_in_use);
+
+/**
+ * ioasid_unregister_notifier_in_use - end a subscription to ids in use
+ * @nb: as registered
+ *
+ * When it returns @nb is not running and will not be called again.
+ *
+ * Context: Process context, may sleep.
+ */
+void ioasid_unregister_notifier_in_use(struct notifier_block *nb)
+{
+	ioasid_chain_del(&ioasid_chain, nb);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unregister_notifier_in_use);
 
 static struct ioasid_mm_sub *ioasid_mm_find(struct mm_struct *mm,
 					    struct notifier_block *nb)
@@ -576,7 +637,7 @@ err_free:
 	ioasid_mm_free(sub);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_register_notifier_mm);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier_mm);
 
 /**
  * ioasid_unregister_notifier_mm - end a subscription to an mm
@@ -602,7 +663,7 @@ void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 	WARN_ONCE(!sub, "IOASID notifier %ps was not registered for this mm\n",
 		  nb->notifier_call);
 }
-EXPORT_SYMBOL_GPL(ioasid_unregister_notifier_mm);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unregister_notifier_mm);
 
 /**
  * ioasid_queue_work - run work of a notifier that has to sleep

@@ -33,6 +33,7 @@
 #ifndef __IOASID_PRIVATE_H
 #define __IOASID_PRIVATE_H
 
+#include <linux/atomic.h>
 #include <linux/ioasid-core.h>
 #include <linux/notifier.h>
 #include <linux/refcount.h>
@@ -110,6 +111,7 @@ struct ioasid_entry {
 /**
  * struct ioasid_set - a group of ids with one owner
  * @refs: the creator's and one for all ids in @ids together
+ * @pool: where its ids are taken from
  * @serial: number of the set since boot, to name it in debugfs and traces
  * @type: what @token is
  * @token: the owner
@@ -131,6 +133,7 @@ struct ioasid_entry {
  */
 struct ioasid_set {
 	refcount_t refs;
+	struct ioasid_pool *pool;
 	u32 serial;
 	enum ioasid_set_type type;
 	void *token;
@@ -176,6 +179,8 @@ void ioasid_entry_end_use(struct ioasid_entry *e);
 /* ioasid-set.c */
 extern struct list_head ioasid_sets;
 extern struct mutex ioasid_sets_lock;
+struct ioasid_set *__ioasid_set_alloc(struct ioasid_pool *pool, void *token,
+				      u32 quota, enum ioasid_set_type type);
 bool ioasid_set_tryget(struct ioasid_set *set);
 int ioasid_set_charge(struct ioasid_set *set);
 void ioasid_set_uncharge(struct ioasid_set *set);
@@ -188,14 +193,12 @@ void ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id, void *private);
 
 /**
  * enum ioasid_pool_user - who took ids from the pool
- * @IOASID_POOL_RESERVED: ioasid_reserve_capacity()
  * @IOASID_POOL_QUOTA: quotas of sets
  * @IOASID_POOL_SHARED: ids of the kernel's sets without quota, as that of SVA
  * @IOASID_POOL_TENANTS: ids of users' sets without quota
  * @IOASID_POOL_USERS: number of the above
  */
 enum ioasid_pool_user {
-	IOASID_POOL_RESERVED,
 	IOASID_POOL_QUOTA,
 	IOASID_POOL_SHARED,
 	IOASID_POOL_TENANTS,
@@ -203,17 +206,16 @@ enum ioasid_pool_user {
 };
 
 /**
- * struct ioasid_pool_state - the pool, for looking at it and for tests
+ * struct ioasid_pool - how many ids there may be, and who has them
  * @capacity: ids there may be
  * @left: ids nobody took
  * @taken: ids taken, by user
- * @kept: percent of what is neither reserved nor a quota that tenants leave to
- *	  others
+ * @kept: percent of what is not a quota that tenants leave to others
  * @highest: highest number that the hardware can send, 0 for no such limit
  *
- * @capacity is the sum of @left and @taken.
+ * @capacity is the sum of @left and @taken.  All under the lock of ioasid_xa.
  */
-struct ioasid_pool_state {
+struct ioasid_pool {
 	u32 capacity;
 	u32 left;
 	u32 taken[IOASID_POOL_USERS];
@@ -231,13 +233,18 @@ ioasid_set_pool_user(const struct ioasid_set *set)
 
 /* ioasid-pool.c */
 extern struct xarray ioasid_xa;
+extern struct ioasid_pool ioasid_pool;
 void ioasid_pool_init(void);
-int __ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
-void __ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
-int ioasid_pool_take(enum ioasid_pool_user user, u32 nr);
-void ioasid_pool_give(enum ioasid_pool_user user, u32 nr);
-void ioasid_pool_read(struct ioasid_pool_state *state);
-void ioasid_pool_swap(struct ioasid_pool_state *state);
+int __ioasid_pool_take(struct ioasid_pool *pool, enum ioasid_pool_user user,
+		       u32 nr);
+void __ioasid_pool_give(struct ioasid_pool *pool, enum ioasid_pool_user user,
+			u32 nr);
+int ioasid_pool_take(struct ioasid_pool *pool, enum ioasid_pool_user user,
+		     u32 nr);
+void ioasid_pool_give(struct ioasid_pool *pool, enum ioasid_pool_user user,
+		      u32 nr);
+void ioasid_pool_read(const struct ioasid_pool *pool, struct ioasid_pool *copy);
+void ioasid_pool_lower(struct ioasid_pool *pool, u32 total);
 
 /* ioasid-cgroup.c */
 #ifdef CONFIG_CGROUP_MISC
@@ -261,6 +268,7 @@ static inline void ioasid_cg_set_capacity(u32 capacity)
 
 /* ioasid-notifier.c */
 extern struct atomic_notifier_head ioasid_chain;
+extern atomic_t ioasid_chain_all;
 bool ioasid_emit_begin(struct ioasid_entry *e);
 int ioasid_emit_begin_wait(struct ioasid_entry *e);
 bool ioasid_emit(struct ioasid_entry *e, enum ioasid_notify_event first);
@@ -268,14 +276,15 @@ int ioasid_notifier_add_set(struct ioasid_set *set);
 void ioasid_notifier_del_set(struct ioasid_set *set);
 
 /*
- * Is there anybody to tell?  A subscriber that is not seen yet has not been told
- * of any id either, if the caller holds the lock that the subscriber's next look
- * at the id takes: the set's before the id is in its list, then the id's.
+ * Is there anybody to notify about an id that is not in use?  A subscriber that is
+ * not seen yet has not been told of any id either, if the caller holds the lock
+ * that the subscriber's next look at the id takes: the set's before the id is in
+ * its list, then the id's.
  */
 static inline bool ioasid_has_subscribers(const struct ioasid_set *set)
 {
 	return rcu_access_pointer(set->chain.head) ||
-	       rcu_access_pointer(ioasid_chain.head);
+	       atomic_read(&ioasid_chain_all);
 }
 
 /* ioasid-spid.c */
@@ -285,14 +294,5 @@ void ioasid_spid_pop(struct ioasid_entry *e);
 /* ioasid-allocator.c */
 int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max);
 void ioasid_number_free(struct ioasid_entry *e);
-
-/* ioasid-debugfs.c */
-#ifdef CONFIG_DEBUG_FS
-void ioasid_debugfs_init(void);
-#else
-static inline void ioasid_debugfs_init(void)
-{
-}
-#endif
 
 #endif /* __IOASID_PRIVATE_H */

@@ -9,6 +9,7 @@
  * A set is kept by its creator's reference and by every id in it, so it goes
  * when it was freed and its last id is gone, and its quota returns then.
  */
+#include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
@@ -44,21 +45,9 @@ static void ioasid_set_release_work(struct work_struct *work)
 	kfree(set);
 }
 
-/**
- * ioasid_set_alloc - make a set
- * @token: the owner: the struct mm_struct for %IOASID_SET_TYPE_MM, of which a
- *	   reference (mmgrab()) is taken; NULL for %IOASID_SET_TYPE_NULL
- * @quota: number of ids to reserve for the set, and the most it can have; 0 for
- *	   no reservation: the set shares what is left with all others
- * @type: what @token is
- *
- * Context: Process context, may sleep.
- * Return: the set with one reference, to be given back with ioasid_set_free();
- * ERR_PTR(-EINVAL) for a token that does not fit the type, -ENOSPC when @quota
- * ids are not left, -ENOMEM, -EINTR when the task was killed.
- */
-struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
-				    enum ioasid_set_type type)
+/* ioasid_set_alloc() with the pool that ids of the set are taken from */
+struct ioasid_set *__ioasid_set_alloc(struct ioasid_pool *pool, void *token,
+				      u32 quota, enum ioasid_set_type type)
 {
 	struct ioasid_set *set;
 	int ret;
@@ -80,11 +69,12 @@ struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 	if (!set)
 		return ERR_PTR(-ENOMEM);
 
-	ret = ioasid_pool_take(IOASID_POOL_QUOTA, quota);
+	ret = ioasid_pool_take(pool, IOASID_POOL_QUOTA, quota);
 	if (ret)
 		goto err_free;
 
 	refcount_set(&set->refs, 1);
+	set->pool = pool;
 	set->type = type;
 	set->token = token;
 	set->quota = quota;
@@ -118,10 +108,30 @@ struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 	return set;
 
 err_give:
-	ioasid_pool_give(IOASID_POOL_QUOTA, quota);
+	ioasid_pool_give(pool, IOASID_POOL_QUOTA, quota);
 err_free:
 	kfree(set);
 	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_IF_KUNIT(__ioasid_set_alloc);
+
+/**
+ * ioasid_set_alloc - make a set
+ * @token: the owner: the struct mm_struct for %IOASID_SET_TYPE_MM, of which a
+ *	   reference (mmgrab()) is taken; NULL for %IOASID_SET_TYPE_NULL
+ * @quota: number of ids to reserve for the set, and the most it can have; 0 for
+ *	   no reservation: the set shares what is left with all others
+ * @type: what @token is
+ *
+ * Context: Process context, may sleep.
+ * Return: the set with one reference, to be given back with ioasid_set_free();
+ * ERR_PTR(-EINVAL) for a token that does not fit the type, -ENOSPC when @quota
+ * ids are not left, -ENOMEM, -EINTR when the task was killed.
+ */
+struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
+				    enum ioasid_set_type type)
+{
+	return __ioasid_set_alloc(&ioasid_pool, token, quota, type);
 }
 EXPORT_SYMBOL_GPL(ioasid_set_alloc);
 
@@ -137,7 +147,7 @@ struct ioasid_set *ioasid_set_get(struct ioasid_set *set)
 	refcount_inc(&set->refs);
 	return set;
 }
-EXPORT_SYMBOL_GPL(ioasid_set_get);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_set_get);
 
 /* For sets found under RCU or ioasid_sets_lock, which may be on their way out */
 bool ioasid_set_tryget(struct ioasid_set *set)
@@ -157,7 +167,7 @@ void ioasid_set_put(struct ioasid_set *set)
 {
 	if (!refcount_dec_and_test(&set->refs))
 		return;
-	ioasid_pool_give(IOASID_POOL_QUOTA, set->quota);
+	ioasid_pool_give(set->pool, IOASID_POOL_QUOTA, set->quota);
 	/* Not where subscribers' work is: that of a tenant shall not wait. */
 	queue_rcu_work(system_unbound_wq, &set->rwork);
 }
@@ -199,7 +209,7 @@ bool ioasid_set_is_empty(struct ioasid_set *set)
 {
 	return !READ_ONCE(set->nr);
 }
-EXPORT_SYMBOL_GPL(ioasid_set_is_empty);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_set_is_empty);
 
 /**
  * ioasid_adjust_set - change the quota of a set
@@ -228,7 +238,7 @@ int ioasid_adjust_set(struct ioasid_set *set, u32 quota)
 
 	if (quota > old) {
 		more = quota - old;
-		ret = ioasid_pool_take(IOASID_POOL_QUOTA, more);
+		ret = ioasid_pool_take(set->pool, IOASID_POOL_QUOTA, more);
 		if (ret)
 			goto out;
 	}
@@ -244,12 +254,12 @@ int ioasid_adjust_set(struct ioasid_set *set, u32 quota)
 	spin_unlock_irqrestore(&set->lock, flags);
 
 	if (less)
-		ioasid_pool_give(IOASID_POOL_QUOTA, less);
+		ioasid_pool_give(set->pool, IOASID_POOL_QUOTA, less);
 out:
 	mutex_unlock(&ioasid_sets_lock);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_adjust_set);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_adjust_set);
 
 static void ioasid_set_count(struct ioasid_set *set, int change)
 {
@@ -405,7 +415,7 @@ int ioasid_set_for_each_ioasid(struct ioasid_set *set,
 	}
 	return ret;
 }
-EXPORT_SYMBOL_GPL(ioasid_set_for_each_ioasid);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_set_for_each_ioasid);
 
 /**
  * ioasid_free_all_in_set - free every id of a set
@@ -424,7 +434,7 @@ void ioasid_free_all_in_set(struct ioasid_set *set)
 		cond_resched();
 	}
 }
-EXPORT_SYMBOL_GPL(ioasid_free_all_in_set);
+EXPORT_SYMBOL_IF_KUNIT(ioasid_free_all_in_set);
 
 /**
  * ioasid_set_watch_gone - be told when ids of a set are gone

@@ -323,8 +323,8 @@ static int tc_set_command(const char *verb, struct tc_args *args, u32 x, u32 y)
 			return -ENOENT;
 		tc_result = id;
 	} else if (!strcmp(verb, "alloc") && args->nr != 2) {
-		ret = __ioasid_alloc(s->set, args->nr == 3 ? x : 1,
-				     args->nr == 3 ? y : IOASID_MAX, NULL, &id);
+		ret = ioasid_alloc(s->set, args->nr == 3 ? x : 1,
+				   args->nr == 3 ? y : IOASID_MAX, NULL, &id);
 		if (ret)
 			return ret;
 		tc_result = id;
@@ -445,7 +445,7 @@ static int __init tc_init(void)
 {
 	int ret;
 
-	ret = ioasid_register_notifier(NULL, &tc_held_nb);
+	ret = ioasid_register_notifier_in_use(&tc_held_nb);
 	if (ret)
 		return ret;
 	tc_dir = debugfs_create_dir("ioasid-test", NULL);
@@ -468,7 +468,7 @@ static void __exit tc_exit(void)
 		tc_sub_end(sub);
 	list_for_each_entry_safe(s, next, &tc_sets, list)
 		tc_set_end(s);
-	ioasid_unregister_notifier(NULL, &tc_held_nb);
+	ioasid_unregister_notifier_in_use(&tc_held_nb);
 	flush_work(&tc_held_work);
 	xa_for_each(&tc_held, id, state)
 		ioasid_unuse(NULL, id);
@@ -477,4 +477,5 @@ static void __exit tc_exit(void)
 module_exit(tc_exit);
 
 MODULE_DESCRIPTION("Test client of the IOASID core");
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 MODULE_LICENSE("GPL");

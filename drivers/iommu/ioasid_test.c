@@ -2,8 +2,11 @@
 /*
  * KUnit tests of the IOASID core
  *
- * Every test has a small pool of its own in the place of the real one, and the
- * exit function checks that everything that was taken from it came back.
+ * The sets of a test take their ids from a pool of the test's, so that neither the
+ * test nor whoever uses ids meanwhile notices the other, and from numbers that
+ * nobody is given who does not ask for them.  The exit function checks that all
+ * came back to the pool, and ends what a test left that was aborted: subscribers
+ * and custom allocators are the test's memory, which goes with it.
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
@@ -18,6 +21,12 @@
 #define TEST_CAPACITY	200000U
 #define TEST_EVENTS	64
 
+/* Tasks get the lowest numbers from the kernel, the highest from /dev/ioasid */
+#define TEST_FIRST	500000U
+#define TEST_LAST	(TEST_FIRST + TEST_CAPACITY)
+/* Nobody has it */
+#define TEST_NO_ID	(TEST_FIRST - 1)
+
 /* What a subscriber saw */
 struct test_event {
 	char who;
@@ -29,19 +38,25 @@ struct test_event {
 };
 
 struct test_ctx {
-	struct ioasid_pool_state pool;
+	struct ioasid_pool pool;
 	/* nr, events */
 	spinlock_t lock;
 	int nr;
 	struct test_event events[TEST_EVENTS];
 	/* The token of MM sets: never runs, never freed by mmdrop() */
 	struct mm_struct *mm;
+	/* What a test registered: test_sub, test_allocator */
+	struct list_head subs;
+	struct list_head allocators;
 };
 
 /**
  * struct test_sub - a subscriber of a test
  * @nb: notifier
  * @ctx: where it records
+ * @list: in @ctx's subs while it is registered
+ * @unregister: how that ends
+ * @set: for @unregister
  * @who: name in the record
  * @react: called after recording
  * @data: for @react
@@ -50,6 +65,9 @@ struct test_ctx {
 struct test_sub {
 	struct notifier_block nb;
 	struct test_ctx *ctx;
+	struct list_head list;
+	void (*unregister)(struct test_sub *sub);
+	struct ioasid_set *set;
 	char who;
 	void (*react)(struct test_sub *sub, unsigned long event,
 		      struct ioasid_nb_args *args);
@@ -79,14 +97,68 @@ static int test_notify(struct notifier_block *nb, unsigned long event, void *p)
 	return NOTIFY_OK;
 }
 
-static void test_sub_init(struct test_sub *sub, struct kunit *test, char who,
-			  int prio)
+static struct test_sub *test_sub(struct kunit *test, char who, int prio)
 {
-	memset(sub, 0, sizeof(*sub));
+	struct test_sub *sub = kunit_kzalloc(test, sizeof(*sub), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, sub);
 	sub->nb.notifier_call = test_notify;
 	sub->nb.priority = prio;
 	sub->ctx = test->priv;
 	sub->who = who;
+	INIT_LIST_HEAD(&sub->list);
+	return sub;
+}
+
+static void test_unregister_set(struct test_sub *sub)
+{
+	ioasid_unregister_notifier(sub->set, &sub->nb);
+}
+
+static void test_unregister_mm(struct test_sub *sub)
+{
+	ioasid_unregister_notifier_mm(sub->ctx->mm, &sub->nb);
+}
+
+static void test_unregister_in_use(struct test_sub *sub)
+{
+	ioasid_unregister_notifier_in_use(&sub->nb);
+}
+
+static int test_registered(struct test_sub *sub, struct ioasid_set *set,
+			   void (*unregister)(struct test_sub *sub), int ret)
+{
+	if (!ret) {
+		sub->set = set;
+		sub->unregister = unregister;
+		list_add(&sub->list, &sub->ctx->subs);
+	}
+	return ret;
+}
+
+static int test_register(struct ioasid_set *set, struct test_sub *sub)
+{
+	return test_registered(sub, set, test_unregister_set,
+			       ioasid_register_notifier(set, &sub->nb));
+}
+
+static int test_register_mm(struct test_sub *sub)
+{
+	return test_registered(sub, NULL, test_unregister_mm,
+			       ioasid_register_notifier_mm(sub->ctx->mm,
+							   &sub->nb));
+}
+
+static int test_register_in_use(struct test_sub *sub)
+{
+	return test_registered(sub, NULL, test_unregister_in_use,
+			       ioasid_register_notifier_in_use(&sub->nb));
+}
+
+static void test_unregister(struct test_sub *sub)
+{
+	sub->unregister(sub);
+	list_del_init(&sub->list);
 }
 
 /* The i-th event that was seen */
@@ -135,28 +207,59 @@ static int ioasid_test_init(struct kunit *test)
 	spin_lock_init(&ctx->lock);
 	ctx->pool.capacity = TEST_CAPACITY;
 	ctx->pool.left = TEST_CAPACITY;
+	INIT_LIST_HEAD(&ctx->subs);
+	INIT_LIST_HEAD(&ctx->allocators);
 	test->priv = ctx;
-	ioasid_pool_swap(&ctx->pool);
 	return 0;
+}
+
+struct test_allocator {
+	struct ioasid_allocator_ops ops;
+	struct list_head list;	/* in the test's allocators while registered */
+	ioasid_t next;
+	int allocs, frees;
+	ioasid_t freed;
+};
+
+static int test_register_allocator(struct kunit *test, struct test_allocator *a)
+{
+	struct test_ctx *ctx = test->priv;
+	int ret = ioasid_register_allocator(&a->ops);
+
+	if (!ret)
+		list_add(&a->list, &ctx->allocators);
+	return ret;
+}
+
+static void test_unregister_allocator(struct test_allocator *a)
+{
+	ioasid_unregister_allocator(&a->ops);
+	list_del(&a->list);
 }
 
 static void ioasid_test_exit(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
+	struct test_allocator *a, *next_a;
+	struct test_sub *sub, *next;
 
 	if (!ctx)
 		return;
+	list_for_each_entry_safe(sub, next, &ctx->subs, list)
+		test_unregister(sub);
+	list_for_each_entry_safe(a, next_a, &ctx->allocators, list)
+		test_unregister_allocator(a);
 	test_settle();
-	ioasid_pool_swap(&ctx->pool);
 	KUNIT_EXPECT_EQ(test, ctx->pool.left, ctx->pool.capacity);
 	KUNIT_EXPECT_EQ(test, atomic_read(&ctx->mm->mm_count), 1);
 }
 
 static struct ioasid_set *test_set(struct kunit *test, u32 quota)
 {
+	struct test_ctx *ctx = test->priv;
 	struct ioasid_set *set;
 
-	set = ioasid_set_alloc(NULL, quota, IOASID_SET_TYPE_NULL);
+	set = __ioasid_set_alloc(&ctx->pool, NULL, quota, IOASID_SET_TYPE_NULL);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(set));
 	return set;
 }
@@ -166,14 +269,22 @@ static struct ioasid_set *test_mm_set(struct kunit *test)
 	struct test_ctx *ctx = test->priv;
 	struct ioasid_set *set;
 
-	set = ioasid_set_alloc(ctx->mm, 0, IOASID_SET_TYPE_MM);
+	set = __ioasid_set_alloc(&ctx->pool, ctx->mm, 0, IOASID_SET_TYPE_MM);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(set));
 	return set;
 }
 
+static ioasid_t test_id(struct ioasid_set *set, ioasid_t min, ioasid_t max,
+			void *private)
+{
+	ioasid_t id;
+
+	return ioasid_alloc(set, min, max, private, &id) ? INVALID_IOASID : id;
+}
+
 static ioasid_t test_alloc(struct kunit *test, struct ioasid_set *set)
 {
-	ioasid_t id = ioasid_alloc(set, 1, IOASID_MAX, NULL);
+	ioasid_t id = test_id(set, TEST_FIRST, TEST_LAST, NULL);
 
 	KUNIT_ASSERT_NE(test, id, INVALID_IOASID);
 	return id;
@@ -193,63 +304,46 @@ static unsigned int test_refs(ioasid_t id)
 	return e ? refcount_read(&e->refs) : 0;
 }
 
-static u32 test_left(void)
+static u32 test_left(struct kunit *test)
 {
-	struct ioasid_pool_state pool;
+	struct test_ctx *ctx = test->priv;
+	struct ioasid_pool pool;
 
-	ioasid_pool_read(&pool);
+	ioasid_pool_read(&ctx->pool, &pool);
 	return pool.left;
 }
 
 /* Capacity */
 
+static u32 test_lower(struct kunit *test, u32 total)
+{
+	struct test_ctx *ctx = test->priv;
+	struct ioasid_pool pool;
+
+	ioasid_pool_lower(&ctx->pool, total);
+	ioasid_pool_read(&ctx->pool, &pool);
+	return pool.capacity;
+}
+
 static void capacity_install_only_lowers(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), TEST_CAPACITY);
-	ioasid_install_capacity(TEST_CAPACITY + 1);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), TEST_CAPACITY);
-	ioasid_install_capacity(1000);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 1000U);
-	ioasid_install_capacity(500);
-	ioasid_install_capacity(700);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 500U);
-	KUNIT_EXPECT_EQ(test, test_left(), 500U);
-	ioasid_install_capacity(0);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 0U);
+	KUNIT_EXPECT_EQ(test, test_lower(test, TEST_CAPACITY + 1), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 1000), 1000U);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 500), 500U);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 700), 500U);
+	KUNIT_EXPECT_EQ(test, test_left(test), 500U);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 0), 0U);
 }
 
-static void capacity_install_keeps_reservations(struct kunit *test)
+static void capacity_install_keeps_quotas(struct kunit *test)
 {
-	u32 out;
+	struct ioasid_set *set = test_set(test, 100);
 
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(100, &out), 0);
-	KUNIT_EXPECT_EQ(test, out, 100U);
-	ioasid_install_capacity(150);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 150U);
-	KUNIT_EXPECT_EQ(test, test_left(), 50U);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 150), 150U);
+	KUNIT_EXPECT_EQ(test, test_left(test), 50U);
 	/* Less than is out: ignored */
-	ioasid_install_capacity(99);
-	KUNIT_EXPECT_EQ(test, ioasid_get_capacity(), 150U);
-	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(100), 0);
-}
-
-static void capacity_reserve_errors(struct kunit *test)
-{
-	u32 out = 7;
-
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, NULL), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(TEST_CAPACITY + 1, &out),
-			-ENOSPC);
-	KUNIT_EXPECT_EQ(test, out, 7U);
-	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(10, NULL), 0);
-	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(11), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(U32_MAX), -EINVAL);
-	/* 0: all that is left */
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, &out), 0);
-	KUNIT_EXPECT_EQ(test, out, TEST_CAPACITY - 10);
-	KUNIT_EXPECT_EQ(test, ioasid_reserve_capacity(0, &out), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, ioasid_cancel_capacity(TEST_CAPACITY), 0);
+	KUNIT_EXPECT_EQ(test, test_lower(test, 99), 150U);
+	ioasid_set_free(set);
 }
 
 static void capacity_exhausted_enospc(struct kunit *test)
@@ -257,13 +351,13 @@ static void capacity_exhausted_enospc(struct kunit *test)
 	struct ioasid_set *set = test_set(test, 0);
 	ioasid_t id;
 
-	ioasid_install_capacity(2);
+	test_lower(test, 2);
 	test_alloc(test, set);
 	test_alloc(test, set);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id),
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, NULL, &id),
 			-ENOSPC);
 	ioasid_set_free(set);
-	KUNIT_EXPECT_EQ(test, test_left(), 2U);
+	KUNIT_EXPECT_EQ(test, test_left(test), 2U);
 }
 
 /* Sets */
@@ -271,17 +365,17 @@ static void capacity_exhausted_enospc(struct kunit *test)
 static void set_alloc_errors(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
-	u32 left = test_left();
+	u32 left = test_left(test);
 
-	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(ctx, 0, IOASID_SET_TYPE_NULL)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, ctx, 0, IOASID_SET_TYPE_NULL)),
 			(long)-EINVAL);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_MM)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, NULL, 0, IOASID_SET_TYPE_MM)),
 			(long)-EINVAL);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, 0, 77)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, NULL, 0, 77)),
 			(long)-EINVAL);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_set_alloc(NULL, left + 1, IOASID_SET_TYPE_NULL)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, NULL, left + 1, IOASID_SET_TYPE_NULL)),
 			(long)-ENOSPC);
-	KUNIT_EXPECT_EQ(test, test_left(), left);
+	KUNIT_EXPECT_EQ(test, test_left(test), left);
 }
 
 static void set_quota_is_reserved_and_returned(struct kunit *test)
@@ -290,27 +384,27 @@ static void set_quota_is_reserved_and_returned(struct kunit *test)
 	ioasid_t id;
 	int i;
 
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 5);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 5);
 	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(set));
 	for (i = 0; i < 5; i++)
 		test_alloc(test, set);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id),
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, NULL, &id),
 			-ENOSPC);
 	KUNIT_EXPECT_FALSE(test, ioasid_set_is_empty(set));
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 5);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 5);
 	ioasid_set_free(set);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY);
 }
 
 static void set_without_quota_shares(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY);
 	test_alloc(test, set);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 1);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 1);
 	ioasid_free_all_in_set(set);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY);
 	ioasid_set_free(set);
 }
 
@@ -323,18 +417,18 @@ static void set_outlives_free_until_last_id(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
 	ioasid_set_get(set);
 	ioasid_set_free(set);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &no),
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, NULL, &no),
 			-EINVAL);
 	ioasid_set_put(set);
 
 	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_FREE_PENDING);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 3);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 3);
 	found = ioasid_find_set(id);
 	KUNIT_EXPECT_PTR_EQ(test, found, set);
 	KUNIT_EXPECT_FALSE(test, ioasid_set_is_empty(set));
 	ioasid_set_put(found);
 	KUNIT_EXPECT_TRUE(test, ioasid_put(NULL, id));
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find_set(id)), (long)-ENOENT);
 }
 
@@ -349,13 +443,13 @@ static void set_adjust(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 1), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(shared, 5), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, TEST_CAPACITY + 1), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 2);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 2);
 	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 3), 0);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 3);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 3);
 	id = test_alloc(test, set);
 	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
 	KUNIT_EXPECT_EQ(test, ioasid_adjust_set(set, 2), 0);
-	KUNIT_EXPECT_EQ(test, test_left(), TEST_CAPACITY - 2);
+	KUNIT_EXPECT_EQ(test, test_left(test), TEST_CAPACITY - 2);
 	ioasid_set_free(set);
 	ioasid_set_free(shared);
 }
@@ -417,14 +511,14 @@ static void alloc_lowest_free(struct kunit *test)
 	struct ioasid_set *set = test_set(test, 0);
 	ioasid_t a, b, c;
 
-	a = ioasid_alloc(set, 1000, 1002, NULL);
-	b = ioasid_alloc(set, 1000, 1002, NULL);
-	c = ioasid_alloc(set, 1000, 1002, NULL);
-	KUNIT_EXPECT_EQ(test, a, 1000U);
-	KUNIT_EXPECT_EQ(test, b, 1001U);
-	KUNIT_EXPECT_EQ(test, c, 1002U);
+	a = test_id(set, TEST_FIRST, TEST_FIRST + 2, NULL);
+	b = test_id(set, TEST_FIRST, TEST_FIRST + 2, NULL);
+	c = test_id(set, TEST_FIRST, TEST_FIRST + 2, NULL);
+	KUNIT_EXPECT_EQ(test, a, TEST_FIRST);
+	KUNIT_EXPECT_EQ(test, b, TEST_FIRST + 1);
+	KUNIT_EXPECT_EQ(test, c, TEST_FIRST + 2);
 	KUNIT_EXPECT_TRUE(test, ioasid_free(set, b));
-	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 1000, 1002, NULL), b);
+	KUNIT_EXPECT_EQ(test, test_id(set, TEST_FIRST, TEST_FIRST + 2, NULL), b);
 	ioasid_set_free(set);
 }
 
@@ -434,17 +528,17 @@ static void alloc_errors(struct kunit *test)
 	ioasid_t id = 77;
 	u32 left;
 
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 6, 5, NULL, &id), -EINVAL);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(NULL, 5, 6, NULL, &id), -EINVAL);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 0, 1, NULL, &id), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, IOASID_MAX + 1, U32_MAX, NULL, &id),
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 6, 5, NULL, &id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(NULL, 5, 6, NULL, &id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 0, 1, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, IOASID_MAX + 1, U32_MAX, NULL, &id),
 			-ENOSPC);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 5000, 5000, NULL, &id), 0);
-	left = test_left();
-	KUNIT_EXPECT_EQ(test, id, 5000U);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 5000, 5000, NULL, &id), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 5000, 5000, NULL), INVALID_IOASID);
-	KUNIT_EXPECT_EQ(test, test_left(), left);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_FIRST, NULL, &id), 0);
+	left = test_left(test);
+	KUNIT_EXPECT_EQ(test, id, TEST_FIRST);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_FIRST, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, test_id(set, TEST_FIRST, TEST_FIRST, NULL), INVALID_IOASID);
+	KUNIT_EXPECT_EQ(test, test_left(test), left);
 	ioasid_set_free(set);
 }
 
@@ -452,9 +546,9 @@ static void alloc_never_reserved_ids(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 
-	KUNIT_EXPECT_GE(test, ioasid_alloc(set, 0, IOASID_MAX, NULL),
+	KUNIT_EXPECT_GE(test, test_id(set, 0, IOASID_MAX, NULL),
 			(ioasid_t)IOASID_ALLOC_BASE);
-	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, IOASID_MAX, U32_MAX, NULL),
+	KUNIT_EXPECT_EQ(test, test_id(set, IOASID_MAX, U32_MAX, NULL),
 			IOASID_MAX);
 	ioasid_set_free(set);
 }
@@ -464,12 +558,12 @@ static void number_not_reused_while_referenced(struct kunit *test)
 	struct ioasid_set *set = test_set(test, 0);
 	ioasid_t id, other;
 
-	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &id), 0);
+	KUNIT_ASSERT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_FIRST, NULL, &id), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
 	KUNIT_EXPECT_FALSE(test, ioasid_free(set, id));
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &other), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_FIRST, NULL, &other), -ENOSPC);
 	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 3000, 3000, NULL, &other), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_FIRST, NULL, &other), 0);
 	ioasid_set_free(set);
 }
 
@@ -556,20 +650,20 @@ static void get_errors(struct kunit *test)
 	struct ioasid_set *mm = test_mm_set(test);
 	ioasid_t id = test_alloc(test, set), mm_id = test_alloc(test, mm);
 
-	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, TEST_NO_ID), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_get(other, id), -EACCES);
 	KUNIT_EXPECT_EQ(test, ioasid_use(other, id), -EACCES);
-	KUNIT_EXPECT_EQ(test, ioasid_use(NULL, IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_use(NULL, TEST_NO_ID), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_get(NULL, id), 0);
 	KUNIT_EXPECT_FALSE(test, ioasid_put(other, id));
 	KUNIT_EXPECT_FALSE(test, ioasid_unuse(other, id));
 	KUNIT_EXPECT_EQ(test, test_refs(id), 2U);
 	KUNIT_EXPECT_FALSE(test, ioasid_put(NULL, id));
-	KUNIT_EXPECT_FALSE(test, ioasid_put(NULL, IOASID_MAX));
+	KUNIT_EXPECT_FALSE(test, ioasid_put(NULL, TEST_NO_ID));
 	KUNIT_EXPECT_FALSE(test, ioasid_free(other, id));
 	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_IDLE);
-	KUNIT_EXPECT_TRUE(test, ioasid_free(NULL, IOASID_MAX));
-	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(NULL, TEST_NO_ID));
+	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(TEST_NO_ID), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(id), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ioasid_get_if_owned(mm_id), -EPERM);
 	KUNIT_EXPECT_EQ(test, test_refs(mm_id), 1U);
@@ -595,20 +689,20 @@ static void find_and_data(struct kunit *test)
 	int data = 0;
 	ioasid_t id;
 
-	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, &data, &id), 0);
+	KUNIT_ASSERT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, &data, &id), 0);
 	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(set, id, NULL), (void *)&data);
 	KUNIT_EXPECT_PTR_EQ(test, ioasid_find(NULL, id, test_getter_counts),
 			    (void *)&data);
 	KUNIT_EXPECT_EQ(test, data, 1);
 	KUNIT_EXPECT_NULL(test, ioasid_find(set, id, test_getter_refuses));
 	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find(other, id, NULL)), (long)-EACCES);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find(NULL, IOASID_MAX, NULL)),
+	KUNIT_EXPECT_EQ(test, PTR_ERR(ioasid_find(NULL, TEST_NO_ID, NULL)),
 			(long)-ENOENT);
 
 	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, &id), -EBUSY);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_data(id, NULL), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_attach_data(IOASID_MAX, &id), -ENOENT);
-	KUNIT_EXPECT_EQ(test, ioasid_detach_data(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_data(TEST_NO_ID, &id), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_data(TEST_NO_ID), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_detach_data(id), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_detach_data(id), 0);
 	/* No getter for no data */
@@ -629,8 +723,8 @@ static void spid_errors(struct kunit *test)
 	ioasid_t c = test_alloc(test, other);
 
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, INVALID_IOASID), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(IOASID_MAX, 1), -ENOENT);
-	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(IOASID_MAX), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(TEST_NO_ID, 1), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(TEST_NO_ID), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(a), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 100), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(a, 100), -EEXIST);
@@ -663,7 +757,7 @@ static void spid_1_to_100000(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, ioasid_attach_spid(first, 1), 0);
 	for (spid = 2; spid <= 100000; spid++) {
-		id = ioasid_alloc(set, 1, IOASID_MAX, NULL);
+		id = test_id(set, TEST_FIRST, TEST_LAST, NULL);
 		if (ioasid_attach_spid(id, spid))
 			wrong++;
 	}
@@ -687,24 +781,25 @@ static void notifier_errors(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a, bad;
+	struct test_sub *a, *bad;
 
-	test_sub_init(&a, test, 'a', IOASID_PRIO_LAST);
-	memset(&bad, 0, sizeof(bad));
+	a = test_sub(test, 'a', IOASID_PRIO_LAST);
+	bad = test_sub(test, 'b', 0);
+	bad->nb.notifier_call = NULL;
 	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, NULL), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &bad.nb), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &a.nb), 0);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(set, &a.nb), -EBUSY);
-	ioasid_unregister_notifier(set, &a.nb);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(NULL, &a.nb), 0);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier(NULL, &a.nb), -EBUSY);
-	ioasid_unregister_notifier(NULL, &a.nb);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(NULL, &a.nb), -EINVAL);
+	KUNIT_EXPECT_EQ(test, test_register(set, bad), -EINVAL);
+	KUNIT_EXPECT_EQ(test, test_register(set, a), 0);
+	KUNIT_EXPECT_EQ(test, test_register(set, a), -EBUSY);
+	test_unregister(a);
+	KUNIT_EXPECT_EQ(test, test_register(NULL, a), 0);
+	KUNIT_EXPECT_EQ(test, test_register(NULL, a), -EBUSY);
+	test_unregister(a);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(NULL, &a->nb), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, NULL), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &bad.nb), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &a.nb), 0);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &a.nb), -EBUSY);
-	ioasid_unregister_notifier_mm(ctx->mm, &a.nb);
+	KUNIT_EXPECT_EQ(test, test_register_mm(bad), -EINVAL);
+	KUNIT_EXPECT_EQ(test, test_register_mm(a), 0);
+	KUNIT_EXPECT_EQ(test, test_register_mm(a), -EBUSY);
+	test_unregister(a);
 	ioasid_set_free(set);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 0);
 }
@@ -712,27 +807,27 @@ static void notifier_errors(struct kunit *test)
 static void notifier_order(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0), *other = test_set(test, 0);
-	struct test_sub cpu, iommu, device, last, all, foreign;
+	struct test_sub *cpu, *iommu, *device, *last, *all, *foreign;
 	struct test_ctx *ctx = test->priv;
 	static const char who[] = "cidlg";
 	int data, i;
 	ioasid_t id;
 
-	test_sub_init(&cpu, test, 'c', IOASID_PRIO_CPU);
-	test_sub_init(&iommu, test, 'i', IOASID_PRIO_IOMMU);
-	test_sub_init(&device, test, 'd', IOASID_PRIO_DEVICE);
-	test_sub_init(&last, test, 'l', IOASID_PRIO_LAST);
+	cpu = test_sub(test, 'c', IOASID_PRIO_CPU);
+	iommu = test_sub(test, 'i', IOASID_PRIO_IOMMU);
+	device = test_sub(test, 'd', IOASID_PRIO_DEVICE);
+	last = test_sub(test, 'l', IOASID_PRIO_LAST);
 	/* The global chain is after that of the set, whatever the priority */
-	test_sub_init(&all, test, 'g', IOASID_PRIO_CPU);
-	test_sub_init(&foreign, test, 'f', IOASID_PRIO_CPU);
-	ioasid_register_notifier(NULL, &all.nb);
-	ioasid_register_notifier(set, &last.nb);
-	ioasid_register_notifier(set, &iommu.nb);
-	ioasid_register_notifier(set, &cpu.nb);
-	ioasid_register_notifier(set, &device.nb);
-	ioasid_register_notifier(other, &foreign.nb);
+	all = test_sub(test, 'g', IOASID_PRIO_CPU);
+	foreign = test_sub(test, 'f', IOASID_PRIO_CPU);
+	test_register(NULL, all);
+	test_register(set, last);
+	test_register(set, iommu);
+	test_register(set, cpu);
+	test_register(set, device);
+	test_register(other, foreign);
 
-	KUNIT_ASSERT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, &data, &id), 0);
+	KUNIT_ASSERT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, &data, &id), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_detach_spid(id), 0);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 6), 0);
@@ -750,12 +845,12 @@ static void notifier_order(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, ctx->events[i].set, set);
 	}
 
-	ioasid_unregister_notifier(set, &cpu.nb);
-	ioasid_unregister_notifier(set, &iommu.nb);
-	ioasid_unregister_notifier(set, &device.nb);
-	ioasid_unregister_notifier(set, &last.nb);
-	ioasid_unregister_notifier(other, &foreign.nb);
-	ioasid_unregister_notifier(NULL, &all.nb);
+	test_unregister(cpu);
+	test_unregister(iommu);
+	test_unregister(device);
+	test_unregister(last);
+	test_unregister(foreign);
+	test_unregister(all);
 	ioasid_set_free(set);
 	ioasid_set_free(other);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 25);
@@ -765,11 +860,11 @@ static void notifier_free_once_by_put(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a;
+	struct test_sub *a;
 	ioasid_t id;
 
-	test_sub_init(&a, test, 'a', 0);
-	ioasid_register_notifier(set, &a.nb);
+	a = test_sub(test, 'a', 0);
+	test_register(set, a);
 	id = test_alloc(test, set);
 	ioasid_attach_spid(id, 1);
 	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
@@ -787,7 +882,7 @@ static void notifier_free_once_by_put(struct kunit *test)
 	ioasid_put(set, id);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 5);
 	expect_event(test, 4, 'a', IOASID_NOTIFY_FREE, id, INVALID_IOASID);
-	ioasid_unregister_notifier(set, &a.nb);
+	test_unregister(a);
 	ioasid_set_free(set);
 }
 
@@ -823,15 +918,15 @@ static void notifier_calls_back(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a;
+	struct test_sub *a;
 	ioasid_t id, victim;
 
-	test_sub_init(&a, test, 'a', 0);
-	a.react = react_calls_back;
-	a.data = INVALID_IOASID;
-	ioasid_register_notifier(set, &a.nb);
+	a = test_sub(test, 'a', 0);
+	a->react = react_calls_back;
+	a->data = INVALID_IOASID;
+	test_register(set, a);
 	victim = test_alloc(test, set);
-	a.data = victim;
+	a->data = victim;
 	id = test_alloc(test, set);
 	/* ALLOC of id freed victim from within */
 	expect_event(test, 1, 'a', IOASID_NOTIFY_ALLOC, id, INVALID_IOASID);
@@ -841,14 +936,14 @@ static void notifier_calls_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
 	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
 	KUNIT_EXPECT_EQ(test, ctx->nr, 7);
-	KUNIT_EXPECT_EQ(test, a.result, 0);
+	KUNIT_EXPECT_EQ(test, a->result, 0);
 
 	/* The same by put */
 	id = test_alloc(test, set);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 5), 0);
 	KUNIT_EXPECT_TRUE(test, ioasid_put(set, id));
-	KUNIT_EXPECT_EQ(test, a.result, 0);
-	ioasid_unregister_notifier(set, &a.nb);
+	KUNIT_EXPECT_EQ(test, a->result, 0);
+	test_unregister(a);
 	ioasid_set_free(set);
 }
 
@@ -872,15 +967,15 @@ static void notifier_detach_while_freed_unbinds_once(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a, b;
+	struct test_sub *a, *b;
 	ioasid_t id;
 	int i;
 
-	test_sub_init(&a, test, 'a', 1);
-	test_sub_init(&b, test, 'b', 0);
-	a.react = react_frees_on_bind;
-	ioasid_register_notifier(set, &a.nb);
-	ioasid_register_notifier(set, &b.nb);
+	a = test_sub(test, 'a', 1);
+	b = test_sub(test, 'b', 0);
+	a->react = react_frees_on_bind;
+	test_register(set, a);
+	test_register(set, b);
 	id = test_alloc(test, set);
 	KUNIT_EXPECT_EQ(test, ioasid_attach_spid(id, 8), 0);
 	/* Nobody sees FREE before BIND is through, nor anything after FREE */
@@ -891,10 +986,10 @@ static void notifier_detach_while_freed_unbinds_once(struct kunit *test)
 		expect_event(test, 4 + i, "ab"[i], IOASID_NOTIFY_UNBIND, id, 8U);
 		expect_event(test, 6 + i, "ab"[i], IOASID_NOTIFY_FREE, id, INVALID_IOASID);
 	}
-	KUNIT_EXPECT_EQ(test, a.result, 0);
+	KUNIT_EXPECT_EQ(test, a->result, 0);
 	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
-	ioasid_unregister_notifier(set, &a.nb);
-	ioasid_unregister_notifier(set, &b.nb);
+	test_unregister(a);
+	test_unregister(b);
 	ioasid_set_free(set);
 }
 
@@ -912,19 +1007,19 @@ static void notifier_free_in_alloc(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 1);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a;
+	struct test_sub *a;
 	ioasid_t id;
 
-	test_sub_init(&a, test, 'a', 0);
-	a.react = react_frees_on_alloc;
-	ioasid_register_notifier(set, &a.nb);
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 1, IOASID_MAX, NULL, &id), 0);
+	a = test_sub(test, 'a', 0);
+	a->react = react_frees_on_alloc;
+	test_register(set, a);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, TEST_FIRST, TEST_LAST, NULL, &id), 0);
 	KUNIT_EXPECT_EQ(test, (int)test_state(id), (int)IOASID_STATE_GONE);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 2);
 	expect_event(test, 1, 'a', IOASID_NOTIFY_FREE, id, INVALID_IOASID);
-	KUNIT_EXPECT_EQ(test, a.result, -ENOENT);
+	KUNIT_EXPECT_EQ(test, a->result, -ENOENT);
 	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(set));
-	ioasid_unregister_notifier(set, &a.nb);
+	test_unregister(a);
 	ioasid_set_free(set);
 }
 
@@ -939,24 +1034,62 @@ static void notifier_detach_in_free(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
 	struct test_ctx *ctx = test->priv;
-	struct test_sub a;
+	struct test_sub *a;
 	ioasid_t id;
 	int i;
 
 	/* Once by free, once by the last put */
 	for (i = 0; i < 2; i++) {
-		test_sub_init(&a, test, 'a', 0);
-		a.react = react_detaches_on_free;
-		a.result = 1;
-		ioasid_register_notifier(set, &a.nb);
+		a = test_sub(test, 'a', 0);
+		a->react = react_detaches_on_free;
+		a->result = 1;
+		test_register(set, a);
 		id = test_alloc(test, set);
 		ioasid_attach_spid(id, 8);
 		KUNIT_EXPECT_TRUE(test, i ? ioasid_put(set, id) : ioasid_free(set, id));
-		KUNIT_EXPECT_EQ(test, a.result, 0);
+		KUNIT_EXPECT_EQ(test, a->result, 0);
 		KUNIT_EXPECT_EQ(test, ctx->nr, 3 * (i + 1));
 		expect_event(test, 3 * i + 2, 'a', IOASID_NOTIFY_FREE, id, 8U);
-		ioasid_unregister_notifier(set, &a.nb);
+		test_unregister(a);
 	}
+	ioasid_set_free(set);
+}
+
+static void notifier_in_use_hears_of_those_only(struct kunit *test)
+{
+	struct ioasid_set *set = test_set(test, 0);
+	struct test_ctx *ctx = test->priv;
+	struct test_sub *sub, *bad;
+	ioasid_t used, unused, again;
+
+	bad = test_sub(test, 'b', 0);
+	bad->nb.notifier_call = NULL;
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_in_use(NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, test_register_in_use(bad), -EINVAL);
+	sub = test_sub(test, 'u', IOASID_PRIO_IOMMU);
+	KUNIT_ASSERT_EQ(test, test_register_in_use(sub), 0);
+	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_in_use(&sub->nb), -EBUSY);
+
+	used = test_alloc(test, set);
+	unused = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, used), 0);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, unused));
+	KUNIT_EXPECT_FALSE(test, ioasid_free(set, used));
+	KUNIT_EXPECT_TRUE(test, ioasid_unuse(set, used));
+
+	/* Used no more */
+	again = test_alloc(test, set);
+	KUNIT_EXPECT_EQ(test, ioasid_use(set, again), 0);
+	ioasid_unuse(set, again);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, again));
+
+	/* Others of the system may want all events, then it gets them as well */
+	if (!atomic_read(&ioasid_chain_all)) {
+		KUNIT_EXPECT_EQ(test, ctx->nr, 1);
+		expect_event(test, 0, 'u', IOASID_NOTIFY_FREE, used,
+			     INVALID_IOASID);
+	}
+	test_unregister(sub);
 	ioasid_set_free(set);
 }
 
@@ -964,12 +1097,12 @@ static void notifier_mm_before_and_after_the_set(struct kunit *test)
 {
 	struct test_ctx *ctx = test->priv;
 	struct ioasid_set *first, *second, *kernel = test_set(test, 0);
-	struct test_sub early, late;
+	struct test_sub *early, *late;
 	ioasid_t a, b;
 
 	/* Before there is a set of the mm */
-	test_sub_init(&early, test, 'e', IOASID_PRIO_CPU);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &early.nb), 0);
+	early = test_sub(test, 'e', IOASID_PRIO_CPU);
+	KUNIT_EXPECT_EQ(test, test_register_mm(early), 0);
 	first = test_mm_set(test);
 	test_alloc(test, kernel);
 	a = test_alloc(test, first);
@@ -986,8 +1119,8 @@ static void notifier_mm_before_and_after_the_set(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, ctx->events[3].set, second);
 
 	/* After: told of what is there, in each set */
-	test_sub_init(&late, test, 'l', IOASID_PRIO_IOMMU);
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &late.nb), 0);
+	late = test_sub(test, 'l', IOASID_PRIO_IOMMU);
+	KUNIT_EXPECT_EQ(test, test_register_mm(late), 0);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 8);
 	expect_event(test, 4, 'l', IOASID_NOTIFY_ALLOC, a, INVALID_IOASID);
 	expect_event(test, 5, 'l', IOASID_NOTIFY_BIND, a, 1U);
@@ -1001,7 +1134,7 @@ static void notifier_mm_before_and_after_the_set(struct kunit *test)
 	expect_event(test, 8, 'e', IOASID_NOTIFY_UNBIND, a, 1U);
 	expect_event(test, 9, 'l', IOASID_NOTIFY_UNBIND, a, 1U);
 
-	ioasid_unregister_notifier_mm(ctx->mm, &early.nb);
+	test_unregister(early);
 	ioasid_set_free(first);
 	KUNIT_EXPECT_EQ(test, ctx->nr, 11);
 	expect_event(test, 10, 'l', IOASID_NOTIFY_FREE, a, INVALID_IOASID);
@@ -1009,7 +1142,7 @@ static void notifier_mm_before_and_after_the_set(struct kunit *test)
 	test_settle();
 	ioasid_set_free(second);
 	expect_event(test, 11, 'l', IOASID_NOTIFY_FREE, b, 1U);
-	ioasid_unregister_notifier_mm(ctx->mm, &late.nb);
+	test_unregister(late);
 	ioasid_set_free(kernel);
 }
 
@@ -1030,31 +1163,24 @@ static void notifier_mm_event_during_replay(struct kunit *test)
 	struct ioasid_set *set = test_mm_set(test);
 	struct test_ctx *ctx = test->priv;
 	ioasid_t a = test_alloc(test, set), b = test_alloc(test, set);
-	struct test_sub sub;
+	struct test_sub *sub;
 
 	ioasid_attach_spid(b, 2);
-	test_sub_init(&sub, test, 's', 0);
-	sub.react = react_during_replay;
-	sub.data = b;
-	KUNIT_EXPECT_EQ(test, ioasid_register_notifier_mm(ctx->mm, &sub.nb), 0);
+	sub = test_sub(test, 's', 0);
+	sub->react = react_during_replay;
+	sub->data = b;
+	KUNIT_EXPECT_EQ(test, test_register_mm(sub), 0);
 	/* b's ALLOC and BIND come before its FREE, nothing after it */
 	KUNIT_EXPECT_EQ(test, ctx->nr, 4);
 	expect_event(test, 0, 's', IOASID_NOTIFY_ALLOC, a, INVALID_IOASID);
 	expect_event(test, 1, 's', IOASID_NOTIFY_ALLOC, b, INVALID_IOASID);
 	expect_event(test, 2, 's', IOASID_NOTIFY_BIND, b, 2U);
 	expect_event(test, 3, 's', IOASID_NOTIFY_FREE, b, 2U);
-	ioasid_unregister_notifier_mm(ctx->mm, &sub.nb);
+	test_unregister(sub);
 	ioasid_set_free(set);
 }
 
 /* Custom allocators */
-
-struct test_allocator {
-	struct ioasid_allocator_ops ops;
-	ioasid_t next;
-	int allocs, frees;
-	ioasid_t freed;
-};
 
 static ioasid_t test_custom_alloc(ioasid_t min, ioasid_t max, void *data)
 {
@@ -1077,91 +1203,96 @@ static void test_custom_free_2(ioasid_t id, void *data)
 	test_custom_free(id, data);
 }
 
-static void test_allocator_init(struct test_allocator *a, bool other_group)
+static struct test_allocator *test_allocator(struct kunit *test,
+					     bool other_group)
 {
-	memset(a, 0, sizeof(*a));
+	struct test_allocator *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, a);
 	a->ops.alloc = test_custom_alloc;
 	a->ops.free = other_group ? test_custom_free_2 : test_custom_free;
 	a->ops.pdata = a;
 	a->next = INVALID_IOASID;
+	return a;
 }
 
-static void test_skip_with_ids(struct kunit *test)
+/* The system has but one custom allocator: whoever needs an id gets it from that. */
+static void test_skip_with_users(struct kunit *test)
 {
-	if (!xa_empty(&ioasid_xa))
-		kunit_skip(test, "the system has IOASIDs in use");
+	if (system_state >= SYSTEM_RUNNING || !xa_empty(&ioasid_xa))
+		kunit_skip(test, "others may use IOASIDs now");
 }
 
 static void allocator_result_is_checked(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
-	struct test_allocator a;
+	struct test_allocator *a;
 	ioasid_t id;
 
-	test_skip_with_ids(test);
-	test_allocator_init(&a, false);
-	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&a.ops), 0);
-	KUNIT_EXPECT_EQ(test, ioasid_register_allocator(&a.ops), -EEXIST);
+	test_skip_with_users(test);
+	a = test_allocator(test, false);
+	KUNIT_ASSERT_EQ(test, test_register_allocator(test, a), 0);
+	KUNIT_EXPECT_EQ(test, test_register_allocator(test, a), -EEXIST);
 
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, a.frees, 0);
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, a->frees, 0);
 	/* Out of range: given back */
-	a.next = 21;
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, a.frees, 1);
-	KUNIT_EXPECT_EQ(test, a.freed, 21U);
-	a.next = 15;
-	KUNIT_EXPECT_EQ(test, __ioasid_alloc(set, 10, 20, NULL, &id), 0);
+	a->next = 21;
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 10, 20, NULL, &id), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, a->frees, 1);
+	KUNIT_EXPECT_EQ(test, a->freed, 21U);
+	a->next = 15;
+	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 10, 20, NULL, &id), 0);
 	KUNIT_EXPECT_EQ(test, id, 15U);
 	/* Not given back before the last user lets go */
 	KUNIT_EXPECT_EQ(test, ioasid_get(set, id), 0);
 	ioasid_free(set, id);
-	KUNIT_EXPECT_EQ(test, a.frees, 1);
+	KUNIT_EXPECT_EQ(test, a->frees, 1);
 	ioasid_put(set, id);
-	KUNIT_EXPECT_EQ(test, a.frees, 2);
-	KUNIT_EXPECT_EQ(test, a.freed, 15U);
-	ioasid_unregister_allocator(&a.ops);
+	KUNIT_EXPECT_EQ(test, a->frees, 2);
+	KUNIT_EXPECT_EQ(test, a->freed, 15U);
+	test_unregister_allocator(a);
 
 	/* Back to our own */
-	KUNIT_EXPECT_EQ(test, ioasid_alloc(set, 11, 20, NULL), 11U);
-	KUNIT_EXPECT_EQ(test, ioasid_register_allocator(&a.ops), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, test_id(set, 11, 20, NULL), 11U);
+	KUNIT_EXPECT_EQ(test, test_register_allocator(test, a), -EAGAIN);
 	ioasid_set_free(set);
-	KUNIT_EXPECT_EQ(test, a.frees, 2);
+	KUNIT_EXPECT_EQ(test, a->frees, 2);
 }
 
 static void allocator_takes_over(struct kunit *test)
 {
 	struct ioasid_set *set = test_set(test, 0);
-	struct test_allocator a, same, other;
+	struct test_allocator *a, *same, *other;
 	ioasid_t id;
 
-	test_skip_with_ids(test);
-	test_allocator_init(&a, false);
-	test_allocator_init(&other, true);
-	test_allocator_init(&same, false);
-	a.next = 10;
-	other.next = 11;
-	same.next = 12;
-	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&a.ops), 0);
-	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&other.ops), 0);
-	KUNIT_ASSERT_EQ(test, ioasid_register_allocator(&same.ops), 0);
+	test_skip_with_users(test);
+	a = test_allocator(test, false);
+	other = test_allocator(test, true);
+	same = test_allocator(test, false);
+	a->next = TEST_FIRST;
+	other->next = TEST_FIRST + 1;
+	same->next = TEST_FIRST + 2;
+	KUNIT_ASSERT_EQ(test, test_register_allocator(test, a), 0);
+	KUNIT_ASSERT_EQ(test, test_register_allocator(test, other), 0);
+	KUNIT_ASSERT_EQ(test, test_register_allocator(test, same), 0);
 
 	/* The first is active; its group keeps the ids when it goes */
 	id = test_alloc(test, set);
-	KUNIT_EXPECT_EQ(test, id, 10U);
-	ioasid_unregister_allocator(&a.ops);
-	KUNIT_EXPECT_EQ(test, test_alloc(test, set), 12U);
+	KUNIT_EXPECT_EQ(test, id, TEST_FIRST);
+	test_unregister_allocator(a);
+	KUNIT_EXPECT_EQ(test, test_alloc(test, set), TEST_FIRST + 2);
 	KUNIT_EXPECT_TRUE(test, ioasid_free(set, id));
-	KUNIT_EXPECT_EQ(test, a.frees, 0);
-	KUNIT_EXPECT_EQ(test, same.freed, 10U);
-	KUNIT_EXPECT_TRUE(test, ioasid_free(set, 12));
+	KUNIT_EXPECT_EQ(test, a->frees, 0);
+	KUNIT_EXPECT_EQ(test, same->freed, TEST_FIRST);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, TEST_FIRST + 2));
 
 	/* Then the next group */
-	ioasid_unregister_allocator(&same.ops);
-	KUNIT_EXPECT_EQ(test, test_alloc(test, set), 11U);
-	KUNIT_EXPECT_TRUE(test, ioasid_free(set, 11));
-	KUNIT_EXPECT_EQ(test, other.frees, 1);
-	ioasid_unregister_allocator(&other.ops);
+	test_unregister_allocator(same);
+	KUNIT_EXPECT_EQ(test, test_alloc(test, set), TEST_FIRST + 1);
+	KUNIT_EXPECT_TRUE(test, ioasid_free(set, TEST_FIRST + 1));
+	KUNIT_EXPECT_EQ(test, other->frees, 1);
+	test_unregister_allocator(other);
 	ioasid_set_free(set);
 }
 
@@ -1172,10 +1303,10 @@ static void allocator_takes_over(struct kunit *test)
 
 struct storm {
 	struct ioasid_set *set;
+	struct test_sub *sub;
 	ioasid_t shared[STORM_SHARED];
 	atomic_t errors;
 	atomic_t allocs, frees;
-	struct notifier_block nb;
 	struct task_struct *threads[STORM_THREADS];
 	struct completion done[STORM_THREADS];
 	atomic_t nr;
@@ -1183,10 +1314,12 @@ struct storm {
 	int ops;
 };
 
+static struct storm *the_storm;
+
 static int storm_notify(struct notifier_block *nb, unsigned long event, void *p)
 {
-	struct storm *s = container_of(nb, struct storm, nb);
 	struct ioasid_nb_args *args = p;
+	struct storm *s = the_storm;
 
 	if (event == IOASID_NOTIFY_ALLOC)
 		atomic_inc(&s->allocs);
@@ -1213,7 +1346,7 @@ static int storm_thread(void *data)
 		id = READ_ONCE(*slot);
 		switch (r % 8) {
 		case 0:
-			id = ioasid_alloc(s->set, 1, IOASID_MAX, NULL);
+			id = test_id(s->set, TEST_FIRST, TEST_LAST, NULL);
 			if (id != INVALID_IOASID)
 				id = xchg(slot, id);
 			if (id != INVALID_IOASID)
@@ -1279,18 +1412,23 @@ static void storm_eight_threads(struct kunit *test)
 	s->set = test_set(test, 0);
 	s->seed = get_random_u32();
 	s->ops = 4000;
-	s->nb.notifier_call = storm_notify;
+	s->sub = test_sub(test, 's', 0);
+	s->sub->nb.notifier_call = storm_notify;
+	the_storm = s;
 	kunit_info(test, "seed %u", s->seed);
 	for (i = 0; i < STORM_SHARED; i++)
 		s->shared[i] = INVALID_IOASID;
-	KUNIT_ASSERT_EQ(test, ioasid_register_notifier(s->set, &s->nb), 0);
+	KUNIT_ASSERT_EQ(test, test_register(s->set, s->sub), 0);
 	for (i = 0; i < STORM_THREADS; i++)
 		init_completion(&s->done[i]);
 	for (i = 0; i < STORM_THREADS; i++) {
 		s->threads[i] = kthread_run(storm_thread, s, "ioasid-storm");
-		KUNIT_ASSERT_FALSE(test, IS_ERR(s->threads[i]));
+		KUNIT_EXPECT_FALSE(test, IS_ERR(s->threads[i]));
+		if (IS_ERR(s->threads[i]))
+			break;
 	}
-	for (i = 0; i < STORM_THREADS; i++)
+	/* Those that run use what is gone when a test ends. */
+	while (i--)
 		wait_for_completion(&s->done[i]);
 
 	ioasid_set_for_each_ioasid(s->set, storm_keep, &live);
@@ -1302,14 +1440,13 @@ static void storm_eight_threads(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&s->errors), 0);
 	KUNIT_EXPECT_TRUE(test, ioasid_set_is_empty(s->set));
 	KUNIT_EXPECT_TRUE(test, xa_empty(&s->set->spids));
-	ioasid_unregister_notifier(s->set, &s->nb);
+	test_unregister(s->sub);
 	ioasid_set_free(s->set);
 }
 
 static struct kunit_case ioasid_cases[] = {
 	KUNIT_CASE(capacity_install_only_lowers),
-	KUNIT_CASE(capacity_install_keeps_reservations),
-	KUNIT_CASE(capacity_reserve_errors),
+	KUNIT_CASE(capacity_install_keeps_quotas),
 	KUNIT_CASE(capacity_exhausted_enospc),
 	KUNIT_CASE(set_alloc_errors),
 	KUNIT_CASE(set_quota_is_reserved_and_returned),
@@ -1334,6 +1471,7 @@ static struct kunit_case ioasid_cases[] = {
 	KUNIT_CASE(notifier_detach_while_freed_unbinds_once),
 	KUNIT_CASE(notifier_free_in_alloc),
 	KUNIT_CASE(notifier_detach_in_free),
+	KUNIT_CASE(notifier_in_use_hears_of_those_only),
 	KUNIT_CASE(notifier_mm_before_and_after_the_set),
 	KUNIT_CASE(notifier_mm_event_during_replay),
 	KUNIT_CASE(allocator_result_is_checked),

@@ -271,7 +271,7 @@ static int ioasid_user_alloc_high(struct ioasid_user *user,
 
 	for (;;) {
 		low = max_t(ioasid_t, min, rounddown_pow_of_two(max));
-		ret = __ioasid_alloc(user->set, low, max, uid, id);
+		ret = ioasid_alloc(user->set, low, max, uid, id);
 		if (ret != -ENOSPC || low == min)
 			return ret;
 		max = low - 1;

@@ -644,8 +644,8 @@ static int dpt_attach(struct device *dev, const char *other)
 	ret = -ENODEV;
 	if (!dp->domain)
 		goto err_free;
-	ret = __ioasid_alloc(dpt_set, IOASID_ALLOC_BASE, IOASID_MAX, NULL,
-			     &dp->pasid);
+	ret = ioasid_alloc(dpt_set, IOASID_ALLOC_BASE, IOASID_MAX, NULL,
+			   &dp->pasid);
 	if (ret)
 		goto err_free;
 	ret = iommu_attach_device_pasid(dp->domain, dev, dp->pasid);
@@ -1055,4 +1055,5 @@ static void __exit dpt_exit(void)
 module_exit(dpt_exit);
 
 MODULE_DESCRIPTION("Test client of DMA with PASID");
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 MODULE_LICENSE("GPL");

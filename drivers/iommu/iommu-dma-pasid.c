@@ -67,8 +67,8 @@ static int iommu_dma_pasid_get_number(struct device *dev, ioasid_t *pasid)
 	}
 	if (limit <= IOASID_ALLOC_BASE)
 		return -ENOSPC;
-	return __ioasid_alloc(iommu_host_pasid_set(), IOASID_ALLOC_BASE,
-			      limit - 1, NULL, pasid);
+	return ioasid_alloc(iommu_host_pasid_set(), IOASID_ALLOC_BASE,
+			    limit - 1, NULL, pasid);
 }
 
 static void iommu_dma_pasid_put_number(ioasid_t pasid)

@@ -15,6 +15,7 @@
  */
 #define pr_fmt(fmt) "iommu: " fmt
 
+#include <kunit/visibility.h>
 #include <linux/debugfs.h>
 #include <linux/hashtable.h>
 #include <linux/init.h>
@@ -317,7 +318,7 @@ int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
 
 	return ret;
 }
-EXPORT_SYMBOL_GPL(iommu_attach_device_pasid);
+EXPORT_SYMBOL_IF_KUNIT(iommu_attach_device_pasid);
 
 /**
  * iommu_detach_device_pasid - detach a domain from a PASID of a device
@@ -346,44 +347,7 @@ void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev,
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 }
-EXPORT_SYMBOL_GPL(iommu_detach_device_pasid);
-
-/**
- * iommu_get_domain_for_dev_pasid - the domain attached to a PASID of a device
- * @dev: the device
- * @pasid: the PASID
- * @type: the type that the domain must have, 0: any
- *
- * Context: Process context, may sleep. The caller keeps the domain attached, or
- * the answer may be out of date.
- * Return: the domain; NULL when there is none; ERR_PTR(-EBUSY) when it is of
- * another type, or a process is bound to @dev with @pasid.
- */
-struct iommu_domain *iommu_get_domain_for_dev_pasid(struct device *dev,
-						    ioasid_t pasid,
-						    unsigned int type)
-{
-	struct iommu_group *group = iommu_group_get(dev);
-	struct iommu_domain *domain = NULL;
-	struct group_pasid *gp;
-	void *entry;
-
-	if (!group)
-		return NULL;
-
-	mutex_lock(&group->mutex);
-	entry = xa_load(&group->pasid_array, pasid);
-	gp = entry_group_pasid(entry);
-	if (gp)
-		domain = gp->domain;
-	if (entry && (!gp || (type && domain->type != type)))
-		domain = ERR_PTR(-EBUSY);
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
-
-	return domain;
-}
-EXPORT_SYMBOL_GPL(iommu_get_domain_for_dev_pasid);
+EXPORT_SYMBOL_IF_KUNIT(iommu_detach_device_pasid);
 
 /**
  * iommu_group_detach_leftovers - detach all PASIDs of a device
@@ -511,7 +475,7 @@ static int __init iommu_pasid_init(void)
 {
 	int ret;
 
-	ret = ioasid_register_notifier(NULL, &iommu_pasid_nb);
+	ret = ioasid_register_notifier_in_use(&iommu_pasid_nb);
 	if (ret)
 		pr_err("no notice of freed PASIDs: %d\n", ret);
 	debugfs_create_file("iommu_pasids", 0400, NULL, NULL, &iommu_pasids_fops);

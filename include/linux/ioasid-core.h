@@ -121,8 +121,6 @@ void ioasid_install_capacity(u32 total);
 u32 ioasid_get_capacity(void);
 ioasid_t ioasid_get_max(void);
 u32 ioasid_get_users_limit(void);
-int ioasid_reserve_capacity(u32 nr, u32 *out);
-int ioasid_cancel_capacity(u32 nr);
 
 struct ioasid_set *ioasid_set_alloc(void *token, u32 quota,
 				    enum ioasid_set_type type);
@@ -137,10 +135,8 @@ void ioasid_free_all_in_set(struct ioasid_set *set);
 void ioasid_set_watch_gone(struct ioasid_set *set,
 			   struct ioasid_set_watch *watch);
 
-int __ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
-		   void *private, ioasid_t *id);
-ioasid_t ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
-		      void *private);
+int ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
+		 void *private, ioasid_t *id);
 int ioasid_get(struct ioasid_set *set, ioasid_t id);
 int ioasid_get_if_owned(ioasid_t id);
 bool ioasid_put(struct ioasid_set *set, ioasid_t id);
@@ -158,6 +154,8 @@ ioasid_t ioasid_find_by_spid(struct ioasid_set *set, ioasid_t spid, bool get);
 int ioasid_register_notifier(struct ioasid_set *set, struct notifier_block *nb);
 void ioasid_unregister_notifier(struct ioasid_set *set,
 				struct notifier_block *nb);
+int ioasid_register_notifier_in_use(struct notifier_block *nb);
+void ioasid_unregister_notifier_in_use(struct notifier_block *nb);
 int ioasid_register_notifier_mm(struct mm_struct *mm,
 				struct notifier_block *nb);
 void ioasid_unregister_notifier_mm(struct mm_struct *mm,
@@ -188,16 +186,6 @@ static inline ioasid_t ioasid_get_max(void)
 static inline u32 ioasid_get_users_limit(void)
 {
 	return 0;
-}
-
-static inline int ioasid_reserve_capacity(u32 nr, u32 *out)
-{
-	return -EOPNOTSUPP;
-}
-
-static inline int ioasid_cancel_capacity(u32 nr)
-{
-	return -EOPNOTSUPP;
 }
 
 static inline struct ioasid_set *
@@ -245,16 +233,10 @@ static inline void ioasid_set_watch_gone(struct ioasid_set *set,
 {
 }
 
-static inline int __ioasid_alloc(struct ioasid_set *set, ioasid_t min,
-				 ioasid_t max, void *private, ioasid_t *id)
+static inline int ioasid_alloc(struct ioasid_set *set, ioasid_t min,
+			       ioasid_t max, void *private, ioasid_t *id)
 {
 	return -EOPNOTSUPP;
-}
-
-static inline ioasid_t ioasid_alloc(struct ioasid_set *set, ioasid_t min,
-				    ioasid_t max, void *private)
-{
-	return INVALID_IOASID;
 }
 
 static inline int ioasid_get(struct ioasid_set *set, ioasid_t id)
@@ -327,6 +309,15 @@ static inline int ioasid_register_notifier(struct ioasid_set *set,
 
 static inline void ioasid_unregister_notifier(struct ioasid_set *set,
 					      struct notifier_block *nb)
+{
+}
+
+static inline int ioasid_register_notifier_in_use(struct notifier_block *nb)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void ioasid_unregister_notifier_in_use(struct notifier_block *nb)
 {
 }
 

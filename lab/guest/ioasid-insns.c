@@ -22,11 +22,17 @@
 #define new_set()	ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL)
 #define end_set(set)	ioasid_set_free(set)
 #define free_id(set, id)	ioasid_free(set, id)
+#define new_id(set, data) ({						\
+	ioasid_t __id;							\
+									\
+	ioasid_alloc(set, FIRST, MAX, data, &__id) ? INVALID_IOASID : __id; \
+})
 #else
 static struct ioasid_set the_set;
 #define new_set()	(&the_set)
 #define end_set(set)	do { } while (0)
 #define free_id(set, id)	ioasid_free(id)
+#define new_id(set, data)	ioasid_alloc(set, FIRST, MAX, data)
 #endif
 
 static unsigned int live = 1000;
@@ -37,7 +43,7 @@ module_param(live, uint, 0);
 do {									\
 	INSN_MARK_BEGIN(base);						\
 	for (i = 0; i < ROUNDS; i++) {					\
-		id = ioasid_alloc(set, FIRST, MAX, NULL);		\
+		id = new_id(set, NULL);					\
 		free_id(set, id);					\
 	}								\
 	INSN_MARK_END(base);						\
@@ -56,10 +62,10 @@ static int __init ioasid_insns_init(void)
 	if (IS_ERR(set))
 		return PTR_ERR(set);
 	for (i = 0; i < live; i++)
-		if (ioasid_alloc(set, FIRST, MAX, &live) != FIRST + i)
+		if (new_id(set, &live) != FIRST + i)
 			return -EBUSY;
 	/* What is used for the first time */
-	id = ioasid_alloc(set, FIRST, MAX, NULL);
+	id = new_id(set, NULL);
 	free_id(set, id);
 	rcu_barrier();
 	if (live == 1000)

@@ -16,7 +16,6 @@
  *	unbind DEV	the oldest bond of it; its PASID by then is in result
  *	take DEV	attach DEV's default domain to the PASID of the process
  *	leave DEV	and detach it
- *	domain DEV	0 when DEV has a domain for the PASID of the process, ENOENT when it has not
  *
  * result	what the last command has to say, in words
  */
@@ -110,7 +109,7 @@ static int pgm_with_pasid(struct iommu_domain *domain, struct device *dev, int (
 
 	if (IS_ERR(set))
 		return PTR_ERR(set);
-	ret = __ioasid_alloc(set, IOASID_ALLOC_BASE, IOASID_MAX, NULL, &pasid);
+	ret = ioasid_alloc(set, IOASID_ALLOC_BASE, IOASID_MAX, NULL, &pasid);
 	if (!ret) {
 		ret = iommu_attach_device_pasid(domain, dev, pasid);
 		if (!ret) {
@@ -216,13 +215,6 @@ static int pgm_unbind(const char *name)
 	return -ENOENT;
 }
 
-static int pgm_domain(struct device *dev)
-{
-	struct iommu_domain *domain = iommu_get_domain_for_dev_pasid(dev, current->mm->pasid, 0);
-
-	return !domain ? -ENOENT : PTR_ERR_OR_ZERO(domain);
-}
-
 static int pgm_command(char *line)
 {
 	char word[3][PGM_WORD];
@@ -252,8 +244,6 @@ static int pgm_command(char *line)
 		ret = iommu_attach_device_pasid(iommu_get_domain_for_dev(dev), dev, current->mm->pasid);
 	else if (!strcmp(word[0], "leave"))
 		iommu_detach_device_pasid(iommu_get_domain_for_dev(dev), dev, current->mm->pasid), ret = 0;
-	else if (!strcmp(word[0], "domain"))
-		ret = pgm_domain(dev);
 	else if (nr == 3 && !strcmp(word[0], "lacks"))
 		ret = pgm_lacks(dev, word[2]);
 	else if (nr == 3 && !strcmp(word[0], "sva"))
@@ -322,4 +312,5 @@ static void __exit pgm_exit(void)
 module_exit(pgm_exit);
 
 MODULE_DESCRIPTION("Misuses groups and PASIDs for tests");
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 MODULE_LICENSE("GPL");

@@ -6,9 +6,11 @@ BENCH_CFLAGS	 = $(COMMON) -O2 -DIOASID_BENCH -DXA_CHUNK_SHIFT=6 \
 		   -DCONFIG_BASE_SMALL=0 -ffunction-sections -falign-functions=64
 BENCH_LDFLAGS	:= -Wl,--gc-sections
 BENCH_OBJS	:= bench-shim.o xa-node.o xarray.o find_bit.o bitmap.o
-BENCHES		:= $(O)/bench-core $(O)/bench-stock $(O)/bench-ida
+BENCHES		:= $(O)/bench-core $(O)/bench-charged $(O)/bench-stock $(O)/bench-ida
 
-$(O)/bench/core/bench.o: COMMON += -DBENCH_CORE
+$(O)/bench/core/bench.o $(O)/bench/charged/bench.o: COMMON += -DBENCH_CORE
+# All of it, as an id is larger then
+$(O)/bench/charged/%: COMMON += -DCONFIG_CGROUP_MISC=1
 $(O)/bench/stock/bench.o: COMMON += -DBENCH_STOCK
 # Its header is found before ours, by the same guard.
 $(addprefix $(O)/bench/stock/,bench.o ioasid-stock.o): \
@@ -18,6 +20,8 @@ $(O)/bench/ida/idr.o: COMMON += -w
 
 $(O)/bench-core: $(addprefix $(O)/bench/core/,bench.o $(BENCH_OBJS) \
 		   notifier.o $(CORE_OBJS))
+$(O)/bench-charged: $(addprefix $(O)/bench/charged/,bench.o $(BENCH_OBJS) \
+		      notifier.o bench-cgroup.o ioasid-cgroup.o $(CORE_OBJS))
 $(O)/bench-stock: $(addprefix $(O)/bench/stock/,bench.o $(BENCH_OBJS) \
 		    ioasid-stock.o)
 $(O)/bench-ida: $(addprefix $(O)/bench/ida/,bench.o $(BENCH_OBJS) idr.o)
@@ -38,7 +42,7 @@ $(O)/bench/$(1)/%.o: %.c Makefile bench.mk
 	@mkdir -p $$(@D)
 	$$(CC) $$(BENCH_CFLAGS) -c -o $$@ $$<
 endef
-$(foreach v,core stock ida,$(eval $(call bench_rule,$(v))))
+$(foreach v,core charged stock ida,$(eval $(call bench_rule,$(v))))
 
 bench: bench-check $(BENCHES)
 	$(PYTHON) bench.py --rounds $(or $(ROUNDS),5) $(BENCHES)

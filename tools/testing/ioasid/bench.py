@@ -21,6 +21,8 @@ Figures = dict[str, list[list[float]]]
 # Of a round
 Round = dict[str, list[float]]
 TAKE_TURNS = ("core", "stock")
+# A second time, only allocating and freeing: with each id charged to a cgroup
+CHARGED = ("charged", "stock")
 
 # (title, figure, of what, other figure, limit): figure <= limit * other figure
 Goal = tuple[str, str, str, str, float]
@@ -48,31 +50,35 @@ def parse(out: str) -> Round:
     return figures
 
 
-def start(program: str, turns: socket.socket | None) -> subprocess.Popen[str]:
-    """A program, that takes turns with another when it has a socket."""
-    if not turns:
-        return subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
-    with turns:
-        return subprocess.Popen([program], stdout=subprocess.PIPE, text=True,
-                                pass_fds=[turns.fileno()],
-                                env=os.environ | {"BENCH_TURNS": str(turns.fileno())})
+def run_turns(programs: dict[str, str], names: tuple[str, ...],
+              **environment: str) -> dict[str, Round]:
+    """Two programs that take turns."""
+    ends = socket.socketpair()
+    # The first one's turn
+    ends[1].send(b"\0")
+    running = {}
+    for name, end in zip(names, ends):
+        running[name] = subprocess.Popen(
+            [programs[name]], stdout=subprocess.PIPE, text=True, pass_fds=[end.fileno()],
+            env=os.environ | environment | {"BENCH_TURNS": str(end.fileno())})
+    for end in ends:
+        end.close()
+    figures = {}
+    for name, process in running.items():
+        figures[name] = parse(process.communicate()[0])
+        if process.returncode:
+            sys.exit(f"{programs[name]} ended with {process.returncode}")
+    return figures
 
 
 def run(programs: dict[str, str]) -> dict[str, Round]:
-    """One round: those that take turns, then the others."""
-    figures = {}
-    sockets: dict[str, socket.socket] = {}
-    if all(name in programs for name in TAKE_TURNS):
-        ends = socket.socketpair()
-        # The first one's turn
-        ends[1].send(b"\0")
-        sockets = dict(zip(TAKE_TURNS, ends))
-    running = {name: start(programs[name], turns) for name, turns in sockets.items()}
-    for name, program in programs.items():
-        process = running.get(name) or start(program, None)
-        figures[name] = parse(process.communicate()[0])
-        if process.returncode:
-            sys.exit(f"{program} ended with {process.returncode}")
+    """One round."""
+    figures = run_turns(programs, TAKE_TURNS)
+    charged = run_turns(programs, CHARGED, BENCH_PAIRS="1")
+    figures["charged"] = charged["charged"]
+    figures["stock beside charged"] = charged["stock"]
+    ida = subprocess.run([programs["ida"]], check=True, stdout=subprocess.PIPE, text=True)
+    figures["ida"] = parse(ida.stdout)
     return figures
 
 
@@ -112,13 +118,21 @@ def print_figures(results: dict[str, Figures]) -> None:
               f"{ratio_cell(values, ida.get(name))}")
 
 
+def print_charged(results: dict[str, Figures]) -> None:
+    """What it is with a charge, beside a 6.1 that has none."""
+    theirs = results["stock beside charged"]
+    print("\nEach id charged to a cgroup below the root")
+    for name, values in results["charged"].items():
+        if name.startswith("pair"):
+            print(f"{name:30} {cell(values)} {cell(theirs[name])} {'':>24} "
+                  f"{ratio_cell(values, theirs[name])}")
+
+
 def print_goals(results: dict[str, Figures]) -> int:
     """Returns how many were missed."""
     missed = 0
     print("\nGoals")
     for title, figure, peer, other, limit in GOALS:
-        if peer not in results:
-            continue
         got = ratio(results["core"][figure], results[peer][other])
         missed += got > limit
         print(f"{'MISSED' if got > limit else 'ok':7} {title:45} "
@@ -147,6 +161,7 @@ def main() -> int:
             for figure, values in figures.items():
                 results.setdefault(name, {}).setdefault(figure, []).append(values)
     print_figures(results)
+    print_charged(results)
     print("\nCPU time of the thread; waiting for a grace period is not in it.")
     missed = print_goals(results)
     print(f"\n{missed} goals missed")

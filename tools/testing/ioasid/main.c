@@ -138,16 +138,16 @@ bool expect_events_begin(const char *want)
 	return same;
 }
 
-static struct ioasid_pool_state pool_saved;
+static struct ioasid_pool pool_saved;
 
 void pool_start(u32 capacity, u32 kept)
 {
-	pool_saved = (struct ioasid_pool_state){
+	pool_saved = ioasid_pool;
+	ioasid_pool = (struct ioasid_pool){
 		.capacity = capacity,
 		.left = capacity,
 		.kept = kept,
 	};
-	ioasid_pool_swap(&pool_saved);
 }
 
 /* Also says whether everything came back. */
@@ -155,10 +155,18 @@ void pool_end(void)
 {
 	int i;
 
-	ioasid_pool_swap(&pool_saved);
-	EXPECT_EQ(pool_saved.left, pool_saved.capacity);
+	EXPECT_EQ(ioasid_pool.left, ioasid_pool.capacity);
 	for (i = 0; i < IOASID_POOL_USERS; i++)
-		EXPECT_EQ(pool_saved.taken[i], 0);
+		EXPECT_EQ(ioasid_pool.taken[i], 0);
+	ioasid_pool = pool_saved;
+}
+
+ioasid_t new_id(struct ioasid_set *set, ioasid_t min, ioasid_t max,
+		void *private)
+{
+	ioasid_t id;
+
+	return ioasid_alloc(set, min, max, private, &id) ? INVALID_IOASID : id;
 }
 
 int id_state(ioasid_t id)
@@ -204,7 +212,7 @@ static void timeout(int sig)
 
 static void run(const struct test *test, int number)
 {
-	struct ioasid_pool_state pool, after;
+	struct ioasid_pool pool, after;
 	int objects, kmallocs, mm_refs;
 	struct timespec from, to;
 	unsigned long index = 0;
@@ -215,7 +223,7 @@ static void run(const struct test *test, int number)
 	failed = false;
 	shim_warnings = 0;
 	shim_settle();
-	ioasid_pool_read(&pool);
+	ioasid_pool_read(&ioasid_pool, &pool);
 	/* What a test leaves is not held against the next one. */
 	objects = nr_allocated;
 	kmallocs = kmalloc_nr_allocated;
@@ -235,7 +243,7 @@ static void run(const struct test *test, int number)
 	EXPECT_EQ(shim_mm_refs, mm_refs);
 	EXPECT_EQ(shim_warnings, 0);
 	EXPECT(list_empty(&ioasid_sets));
-	ioasid_pool_read(&after);
+	ioasid_pool_read(&ioasid_pool, &after);
 	EXPECT(!memcmp(&pool, &after, sizeof(pool)));
 
 	printf("%sok %d %s # %ld ms\n", failed ? "not " : "", number,

@@ -214,8 +214,13 @@ bool fail_done(void)
 	return hit;
 }
 
+__thread unsigned int shim_unaccounted;
+
 static bool should_fail(int gfp)
 {
+	/* A try that may not sleep is followed by one that is told in the end. */
+	if (!(gfp & __GFP_ACCOUNT))
+		shim_unaccounted++;
 	/* Tries that are expected to fail, as those under a lock, do not count. */
 	if (!(gfp & __GFP_DIRECT_RECLAIM))
 		return false;

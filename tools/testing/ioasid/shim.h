@@ -34,6 +34,9 @@ bool shim_holds_mutex(void);
 /* How often this thread waited for a grace period */
 extern __thread unsigned int shim_grace_periods;
 
+/* How often this thread allocated what is not charged to the task */
+extern __thread unsigned int shim_unaccounted;
+
 /* Wait until RCU callbacks and works have run */
 void shim_settle(void);
 void shim_init(void);

@@ -44,7 +44,7 @@ static void events_priority(void)
 	EXPECT_EQ(ioasid_register_notifier(set, &c.nb), 0);
 	EXPECT_EQ(ioasid_register_notifier(set, &i.nb), 0);
 
-	EXPECT_EQ(ioasid_alloc(set, 0, 100, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 100, NULL), 2);
 	EXPECT_EVENTS("c:A2 i:A2 d:A2 l:A2 g:A2 h:A2");
 	EXPECT_EQ(ioasid_attach_spid(2, 7), 0);
 	EXPECT_EVENTS("c:+2/7 i:+2/7 d:+2/7 l:+2/7 g:+2/7 h:+2/7");
@@ -54,7 +54,7 @@ static void events_priority(void)
 	EXPECT_EVENTS("");
 	EXPECT(ioasid_free(set, 2));
 	EXPECT_EVENTS("c:F2 i:F2 d:F2 l:F2 g:F2 h:F2");
-	EXPECT_EQ(ioasid_alloc(other, 0, 100, NULL), 2);
+	EXPECT_EQ(new_id(other, 0, 100, NULL), 2);
 	EXPECT(ioasid_free(other, 2));
 	EXPECT_EVENTS("g:A2 h:A2 g:F2 h:F2");
 
@@ -64,7 +64,7 @@ static void events_priority(void)
 	ioasid_unregister_notifier(set, &l.nb);
 	ioasid_unregister_notifier(NULL, &g.nb);
 	ioasid_unregister_notifier(NULL, &h.nb);
-	EXPECT_EQ(ioasid_alloc(set, 0, 100, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 100, NULL), 2);
 	ioasid_set_free(set);
 	ioasid_set_free(other);
 }
@@ -75,7 +75,7 @@ static void events_bind_each_time(void)
 	struct ioasid_set *set = null_set();
 
 	ioasid_register_notifier(NULL, &g.nb);
-	EXPECT_EQ(ioasid_alloc(set, 5, 5, NULL), 5);
+	EXPECT_EQ(new_id(set, 5, 5, NULL), 5);
 	/* Another use does not stand in for the SPID, nor the other way round. */
 	EXPECT_EQ(ioasid_use(set, 5), 0);
 	EXPECT_EVENTS("g:A5");
@@ -104,7 +104,7 @@ static void events_free_once(void)
 	ioasid_t id;
 
 	ioasid_register_notifier(NULL, &g.nb);
-	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	id = new_id(set, 0, IOASID_MAX, NULL);
 	EXPECT_EQ(ioasid_attach_spid(id, 3), 0);
 	EXPECT_EQ(ioasid_get(set, id), 0);
 	EXPECT_EVENTS("g:A2 g:+2/3");
@@ -120,15 +120,15 @@ static void events_free_once(void)
 	EXPECT(!ioasid_free(set, id));
 	ioasid_free_all_in_set(set);
 	/* The number is taken, the SPID is not. */
-	EXPECT_EQ(ioasid_alloc(set, id, id, NULL), INVALID_IOASID);
-	EXPECT_EQ(ioasid_alloc(set, 0, IOASID_MAX, NULL), 3);
+	EXPECT_EQ(new_id(set, id, id, NULL), INVALID_IOASID);
+	EXPECT_EQ(new_id(set, 0, IOASID_MAX, NULL), 3);
 	EXPECT_EQ(ioasid_attach_spid(3, 3), 0);
 	EXPECT_EVENTS("g:A3 g:+3/3");
 
 	EXPECT(ioasid_put(set, id));
 	EXPECT_EVENTS("");
 	EXPECT(ioasid_free(set, id));
-	EXPECT_EQ(ioasid_alloc(set, id, id, NULL), id);
+	EXPECT_EQ(new_id(set, id, id, NULL), id);
 	ioasid_set_free(set);
 	EXPECT_EVENTS("g:A2 g:F3/3 g:F2");
 	ioasid_unregister_notifier(NULL, &g.nb);
@@ -155,7 +155,7 @@ static void events_owner_puts(void)
 {
 	static struct sub g = SUB("g", IOMMU, put_hook);
 	struct ioasid_set *set = null_set();
-	ioasid_t id = ioasid_alloc(set, 0, 9, &hook_set);
+	ioasid_t id = new_id(set, 0, 9, &hook_set);
 
 	EXPECT_EQ(ioasid_attach_spid(id, 8), 0);
 	ioasid_register_notifier(set, &g.nb);
@@ -192,19 +192,19 @@ static void events_free_in_handler(void)
 
 	/* Those behind the handler hear of ALLOC first all the same. */
 	hook_event = IOASID_NOTIFY_ALLOC;
-	EXPECT_EQ(__ioasid_alloc(set, 0, 9, NULL, &id), 0);
+	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL, &id), 0);
 	EXPECT_EQ(id, 2);
 	EXPECT_EVENTS("c:A2 g:A2 c:F2 g:F2");
 	EXPECT_EQ(id_state(2), -1);
 
 	hook_event = IOASID_NOTIFY_BIND;
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_attach_spid(2, 4), 0);
 	EXPECT_EVENTS("c:A2 g:A2 c:+2/4 g:+2/4 c:F2/4 g:F2/4");
 	EXPECT_EQ(id_state(2), -1);
 
 	hook_event = IOASID_NOTIFY_UNBIND;
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_attach_spid(2, 4), 0);
 	EXPECT_EQ(ioasid_detach_spid(2), 0);
 	EXPECT_EVENTS("c:A2 g:A2 c:+2/4 g:+2/4 c:-2/4 g:-2/4 c:F2 g:F2");
@@ -233,7 +233,7 @@ static void events_detach_in_handler(void)
 
 	ioasid_register_notifier(set, &c.nb);
 	ioasid_register_notifier(NULL, &g.nb);
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_attach_spid(2, 4), 0);
 	EXPECT_EVENTS("c:A2 g:A2 c:+2/4 g:+2/4 c:-2/4 g:-2/4");
 	EXPECT_EQ(ioasid_find_by_spid(set, 4, false), INVALID_IOASID);
@@ -283,7 +283,7 @@ static void events_call_back(void)
 	struct ioasid_set *set = null_set();
 
 	ioasid_register_notifier(set, &g.nb);
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, &hook_set), 2);
+	EXPECT_EQ(new_id(set, 0, 9, &hook_set), 2);
 	EXPECT_EQ(ioasid_attach_spid(2, 4), 0);
 	EXPECT_EQ(ioasid_detach_spid(2), 0);
 	EXPECT_EQ(ioasid_attach_spid(2, 5), 0);
@@ -307,7 +307,7 @@ static void events_holder_lets_go(void)
 	struct ioasid_set *set = null_set();
 
 	ioasid_register_notifier(set, &g.nb);
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(id_refs(2), 2);
 	EXPECT(ioasid_free(set, 2));
 	EXPECT_EVENTS("g:A2 g:F2");
@@ -329,7 +329,7 @@ static void events_free_another_in_handler(void)
 	int i;
 
 	for (i = 2; i <= 9; i++)
-		EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), i);
+		EXPECT_EQ(new_id(set, 0, 9, NULL), i);
 	ioasid_register_notifier(set, &g.nb);
 	EXPECT(ioasid_free(set, 2));
 	EXPECT_EVENTS("g:F2 g:F3 g:F4 g:F5 g:F6 g:F7 g:F8 g:F9");
@@ -363,7 +363,7 @@ static void events_register_errors(void)
 
 	shim_warnings_expected = true;
 	c.nb.notifier_call = stop_notify;
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(shim_warnings, 1);
 	/* The global chain is told all the same. */
 	EXPECT_EVENTS("c:A2 g:A2");
@@ -391,12 +391,12 @@ static void events_mm(void)
 
 	before = mm_set(&mm);
 	other = mm_set(&mm2);
-	EXPECT_EQ(ioasid_alloc(before, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_alloc(other, 0, 9, NULL), 3);
-	EXPECT_EQ(ioasid_alloc(kernel, 0, 9, NULL), 4);
-	EXPECT_EQ(ioasid_alloc(before, 0, 9, NULL), 5);
+	EXPECT_EQ(new_id(before, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(other, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(kernel, 0, 9, NULL), 4);
+	EXPECT_EQ(new_id(before, 0, 9, NULL), 5);
 	EXPECT_EQ(ioasid_attach_spid(5, 50), 0);
-	EXPECT_EQ(ioasid_alloc(before, 0, 9, NULL), 6);
+	EXPECT_EQ(new_id(before, 0, 9, NULL), 6);
 	/* Freed: it is not told of any more. */
 	EXPECT_EQ(ioasid_get(before, 2), 0);
 	EXPECT(!ioasid_free(before, 2));
@@ -408,7 +408,7 @@ static void events_mm(void)
 
 	/* A set that is made later, with its own namespace */
 	after = mm_set(&mm);
-	EXPECT_EQ(ioasid_alloc(after, 0, 9, NULL), 7);
+	EXPECT_EQ(new_id(after, 0, 9, NULL), 7);
 	EXPECT_EQ(ioasid_attach_spid(7, 50), 0);
 	EXPECT_EVENTS("m:A7 m:+7/50");
 
@@ -442,11 +442,11 @@ static void events_mm(void)
 	shim_settle();
 	EXPECT_EQ(mm.mm_count, 1);
 	after = mm_set(&mm);
-	EXPECT_EQ(ioasid_alloc(after, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(after, 0, 9, NULL), 2);
 	ioasid_set_free(after);
 	shim_settle();
 	after = mm_set(&mm);
-	EXPECT_EQ(ioasid_alloc(after, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(after, 0, 9, NULL), 2);
 	ioasid_set_free(after);
 	EXPECT_EVENTS("m:A2 m:F2 m:A2 m:F2");
 	ioasid_unregister_notifier_mm(&mm, &m.nb);
@@ -551,7 +551,7 @@ static struct sub stopper = SUB("s", CPU, stop_hook);
 
 static void stopped_alloc(void)
 {
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 }
 
 static int attach_result;
@@ -590,7 +590,7 @@ static void events_slow_handler(void)
 	EXPECT_EQ(ioasid_find_by_spid(hook_set, 6, false), INVALID_IOASID);
 	EXPECT_EQ(ioasid_detach_spid(2), -ENOENT);
 	/* Others are not held up; what was tried in vain is free. */
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 3);
 	EXPECT_EQ(ioasid_attach_spid(3, 5), 0);
 	EXPECT(ioasid_free(hook_set, 3));
 	EXPECT_EQ(ioasid_wait_events(hook_set, 3), 0);
@@ -632,7 +632,7 @@ static void events_detach_being_freed(void)
 	hook_set = null_set();
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 	ioasid_register_notifier(hook_set, &s.nb);
 	ioasid_register_notifier(NULL, &g.nb);
 	thread_start(&t, stopped_attach);
@@ -679,8 +679,8 @@ static void events_one_attachment(void)
 	sem_init(&go_on, 0, 0);
 	__atomic_store_n(&told, false, __ATOMIC_RELAXED);
 	attach_result = 1;
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 3);
 	ioasid_register_notifier(hook_set, &s.nb);
 	ioasid_register_notifier(NULL, &g.nb);
 	thread_start(&t, stopped_attach);
@@ -762,7 +762,7 @@ static void events_of_one_call_are_bounded(void)
 
 	hook_set = null_set();
 	most_delivered = 0;
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 	ioasid_register_notifier(hook_set, &nb);
 	for (i = 0; i < 4; i++)
 		thread_start(&t[i], feed);
@@ -794,11 +794,11 @@ static void events_replay_while_events(void)
 	hook_event = IOASID_NOTIFY_ALLOC;
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 3);
 	EXPECT_EQ(ioasid_attach_spid(3, 30), 0);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 4);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 5);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 4);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 5);
 	EXPECT_EQ(ioasid_attach_spid(5, 50), 0);
 
 	EXPECT_EQ(ioasid_attach_spid(2, 20), 0);
@@ -817,7 +817,7 @@ static void events_replay_while_events(void)
 	EXPECT_EQ(ioasid_detach_spid(5), 0);
 	EXPECT_EVENTS("m:A5 m:+5/50 m:-5/50");
 	/* A new one in the place of one that went */
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 3);
 	EXPECT_EVENTS("m:A3");
 	sem_post(&go_on);
 	thread_join(&t);
@@ -850,7 +850,7 @@ static void replay_while_freeing(void (*fn)(void))
 	hook_event = IOASID_NOTIFY_FREE;
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_attach_spid(2, 9), 0);
 	/* Who walks the chain has the next one in its hand already: have two. */
 	ioasid_register_notifier(hook_set, &stopper.nb);
@@ -892,12 +892,11 @@ static void events_set_free_with_users(void)
 	static struct sub g = SUB("g", LAST, NULL);
 	struct mm_struct mm = { };
 	struct ioasid_set *set;
-	u32 all;
 
 	pool_start(10, 0);
 	set = ioasid_set_alloc(&mm, 4, IOASID_SET_TYPE_MM);
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 2);
-	EXPECT_EQ(ioasid_alloc(set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 3);
 	EXPECT_EQ(ioasid_use(set, 3), 0);
 	ioasid_register_notifier(NULL, &g.nb);
 	ioasid_set_free(set);
@@ -907,9 +906,7 @@ static void events_set_free_with_users(void)
 	/* The user keeps id, set, mm and quota. */
 	shim_settle();
 	EXPECT_EQ(mm.mm_count, 1);
-	EXPECT_EQ(ioasid_reserve_capacity(0, &all), 0);
-	EXPECT_EQ(all, 6);
-	EXPECT_EQ(ioasid_cancel_capacity(6), 0);
+	EXPECT_EQ(ioasid_pool.left, 6);
 	EXPECT(ioasid_unuse(NULL, 3));
 	shim_settle();
 	EXPECT_EQ(mm.mm_count, 0);
@@ -918,10 +915,90 @@ static void events_set_free_with_users(void)
 	pool_end();
 }
 
+static int nobody(struct notifier_block *nb, unsigned long event, void *data)
+{
+	return NOTIFY_DONE;
+}
+
+/* Others' ids come and go without it; it does not stand in the way of who wants all */
+static void events_in_use(void)
+{
+	static struct sub u = SUB("u", IOMMU, NULL), g = SUB("g", LAST, NULL);
+	struct notifier_block none = { };
+	struct ioasid_set *set;
+
+	pool_start(10, 0);
+	set = null_set();
+	EXPECT_EQ(ioasid_register_notifier_in_use(NULL), -EINVAL);
+	EXPECT_EQ(ioasid_register_notifier_in_use(&none), -EINVAL);
+	EXPECT_EQ(ioasid_register_notifier_in_use(&u.nb), 0);
+	EXPECT_EQ(ioasid_register_notifier_in_use(&u.nb), -EBUSY);
+	EXPECT_EQ(ioasid_register_notifier(NULL, &u.nb), -EBUSY);
+
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 3);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 4);
+	EXPECT(ioasid_free(set, 2));
+	EXPECT_EVENTS("");
+	EXPECT_EQ(ioasid_use(set, 3), 0);
+	EXPECT(!ioasid_free(set, 3));
+	EXPECT_EVENTS("u:F3");
+	EXPECT(ioasid_unuse(set, 3));
+	/* No longer */
+	EXPECT_EQ(ioasid_use(set, 4), 0);
+	EXPECT(!ioasid_unuse(set, 4));
+	EXPECT(ioasid_free(set, 4));
+	EXPECT_EVENTS("");
+
+	EXPECT_EQ(ioasid_register_notifier(NULL, &g.nb), 0);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
+	EXPECT(ioasid_free(set, 2));
+	EXPECT_EVENTS("u:A2 g:A2 u:F2 g:F2");
+	ioasid_unregister_notifier(NULL, &g.nb);
+	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
+	EXPECT(ioasid_free(set, 2));
+	EXPECT_EVENTS("");
+	ioasid_unregister_notifier_in_use(&u.nb);
+	ioasid_set_free(set);
+	shim_settle();
+	pool_end();
+}
+
+/* What a tenant causes is charged to him, whatever it is allocated for. */
+static void events_memory_is_accounted(void)
+{
+	static struct sub m = SUB("m", CPU, NULL);
+	struct ioasid_set *user, *kernel;
+	struct mm_struct mm = { };
+	unsigned int i;
+
+	pool_start(2000, 0);
+	shim_unaccounted = 0;
+	m.nb.notifier_call = nobody;
+	EXPECT_EQ(ioasid_register_notifier_mm(&mm, &m.nb), 0);
+	user = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
+	for (i = 0; i < 1000; i++) {
+		ioasid_t id = new_id(user, 0, IOASID_MAX, NULL);
+
+		EXPECT_EQ(ioasid_attach_spid(id, 77 * i), 0);
+	}
+	EXPECT_EQ(shim_unaccounted, 0);
+	ioasid_set_free(user);
+	ioasid_unregister_notifier_mm(&mm, &m.nb);
+
+	/* The kernel's own are not. */
+	kernel = ioasid_set_alloc(NULL, 10, IOASID_SET_TYPE_NULL);
+	EXPECT(new_id(kernel, 0, IOASID_MAX, NULL) != INVALID_IOASID);
+	EXPECT(shim_unaccounted > 0);
+	ioasid_set_free(kernel);
+	shim_settle();
+	pool_end();
+}
+
 static void events_uses_do_not_wrap(void)
 {
 	struct ioasid_set *set = null_set();
-	ioasid_t id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	ioasid_t id = new_id(set, 0, IOASID_MAX, NULL);
 	unsigned int i;
 
 	for (i = 0; i < U16_MAX; i++)
@@ -969,7 +1046,7 @@ static void events_data_stays(void)
 	sem_init(&reached, 0, 0);
 	sem_init(&go_on, 0, 0);
 	ioasid_register_notifier(hook_set, &s.nb);
-	EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+	EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 	EXPECT_EQ(ioasid_attach_data(2, data), 0);
 	EXPECT_EQ(ioasid_attach_data(2, data), -EBUSY);
 	EXPECT_EQ(ioasid_attach_data(3, data), -ENOENT);
@@ -1007,7 +1084,7 @@ static void events_free_while_owner_puts(void)
 	EXPECT_EQ(ioasid_register_notifier(hook_set, &s.nb), 0);
 	/* The first to get the lock is mostly, not always, this thread. */
 	for (round = 0; round < 20; round++) {
-		EXPECT_EQ(ioasid_alloc(hook_set, 0, 9, NULL), 2);
+		EXPECT_EQ(new_id(hook_set, 0, 9, NULL), 2);
 		rcu_read_lock();
 		e = ioasid_entry_lookup(2);
 		spin_lock(&e->lock);
@@ -1039,19 +1116,19 @@ static void pool_keeps_a_share(void)
 	other = mm_set(&mm2);
 	EXPECT_EQ(ioasid_get_users_limit(), 75);
 	for (i = 0; i < 75; i++)
-		EXPECT(ioasid_alloc(i % 2 ? user : other, 0, IOASID_MAX,
+		EXPECT(new_id(i % 2 ? user : other, 0, IOASID_MAX,
 				    NULL) != INVALID_IOASID);
-	EXPECT_EQ(ioasid_alloc(user, 0, IOASID_MAX, NULL), INVALID_IOASID);
-	EXPECT_EQ(ioasid_alloc(other, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	EXPECT_EQ(new_id(user, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	EXPECT_EQ(new_id(other, 0, IOASID_MAX, NULL), INVALID_IOASID);
 	ioasid_set_free(kernel);
 	shim_settle();
 	/* Of what the quota was */
 	EXPECT_EQ(ioasid_get_users_limit(), 82);
 	kernel = null_set();
 	for (i = 0; i < 35; i++)
-		EXPECT(ioasid_alloc(kernel, 0, IOASID_MAX, NULL) !=
+		EXPECT(new_id(kernel, 0, IOASID_MAX, NULL) !=
 		       INVALID_IOASID);
-	EXPECT_EQ(ioasid_alloc(kernel, 0, IOASID_MAX, NULL), INVALID_IOASID);
+	EXPECT_EQ(new_id(kernel, 0, IOASID_MAX, NULL), INVALID_IOASID);
 	ioasid_set_free(kernel);
 	ioasid_set_free(user);
 	ioasid_set_free(other);
@@ -1112,6 +1189,8 @@ const struct test event_tests[] = {
 	TEST(events_replay_while_freeing),
 	TEST(events_replay_while_owner_puts),
 	TEST(events_set_free_with_users),
+	TEST(events_in_use),
+	TEST(events_memory_is_accounted),
 	TEST(events_uses_do_not_wrap),
 	TEST(events_data_stays),
 	TEST(events_free_while_owner_puts),

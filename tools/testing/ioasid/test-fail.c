@@ -13,7 +13,7 @@
 
 /* All that can be seen of the core */
 struct snapshot {
-	struct ioasid_pool_state pool;
+	struct ioasid_pool pool;
 	int mm_refs;
 	int objects;
 	int kmallocs;
@@ -38,7 +38,7 @@ static void snapshot(struct snapshot *s)
 
 	memset(s, 0, sizeof(*s));
 	shim_settle();
-	ioasid_pool_read(&s->pool);
+	ioasid_pool_read(&ioasid_pool, &s->pool);
 	s->mm_refs = shim_mm_refs;
 	s->objects = nr_allocated;
 	s->kmallocs = kmalloc_nr_allocated;
@@ -115,7 +115,7 @@ static ioasid_t min, id, spid;
 
 static int call_alloc(void)
 {
-	return __ioasid_alloc(set, min, IOASID_MAX, &mm, &id);
+	return ioasid_alloc(set, min, IOASID_MAX, &mm, &id);
 }
 
 static void fail_alloc(void)
@@ -188,7 +188,7 @@ static void fail_attach_spid(void)
 
 	set = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
 	for (i = 0; i < ARRAY_SIZE(spids); i++) {
-		id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+		id = new_id(set, 0, IOASID_MAX, NULL);
 		spid = spids[i];
 		/* The first one needs no node, the second fits beside it. */
 		sweep("attach_spid", call_attach_spid, spid > 1, 24);
@@ -213,7 +213,7 @@ static void fail_leaves_nodes(void)
 	};
 
 	set = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
-	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	id = new_id(set, 0, IOASID_MAX, NULL);
 	fail_allocation(3);
 	EXPECT_EQ(ioasid_attach_spid(id, 4095), -ENOMEM);
 	EXPECT(fail_done());
@@ -271,13 +271,13 @@ static void race_attach_spid(void)
 {
 	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
 	spid = 7;
-	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	id = new_id(set, 0, IOASID_MAX, NULL);
 	during_allocation(1, free_the_id);
 	EXPECT_EQ(call_attach_spid(), -EBUSY);
 	EXPECT(fail_done());
 	EXPECT_EQ(id_state(id), -1);
 
-	id = ioasid_alloc(set, 0, IOASID_MAX, NULL);
+	id = new_id(set, 0, IOASID_MAX, NULL);
 	during_allocation(1, attach_another);
 	EXPECT_EQ(call_attach_spid(), -EEXIST);
 	EXPECT(fail_done());
@@ -348,13 +348,13 @@ static void race_alloc_with_lookup(void)
 {
 	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
 	half_made = look_it_up;
-	EXPECT_EQ(ioasid_alloc(set, 0, IOASID_MAX, &set), 2);
+	EXPECT_EQ(new_id(set, 0, IOASID_MAX, &set), 2);
 	EXPECT_EQ(id, 2);
 	EXPECT(ioasid_find(set, id, NULL) == &set);
 	EXPECT(ioasid_free(set, id));
 
 	half_made = look_it_up_last;
-	EXPECT_EQ(ioasid_alloc(set, 0, IOASID_MAX, &set), INVALID_IOASID);
+	EXPECT_EQ(new_id(set, 0, IOASID_MAX, &set), INVALID_IOASID);
 	EXPECT(ioasid_find(NULL, id, NULL) == ERR_PTR(-ENOENT));
 }
 
@@ -466,7 +466,7 @@ static void fail_set_alloc(void)
 	EXPECT_EQ(ioasid_register_notifier_mm(&other, &o.nb), 0);
 	EXPECT_EQ(ioasid_register_notifier_mm(&mm, &sub_n.nb), 0);
 	sweep("set_alloc", call_set_alloc, 3, 0);
-	id = ioasid_alloc(new_set, 0, IOASID_MAX, NULL);
+	id = new_id(new_set, 0, IOASID_MAX, NULL);
 	EXPECT_EQ(id, 2);
 	EXPECT_EVENTS("m:A2 n:A2");
 	ioasid_unregister_notifier_mm(&mm, &sub_n.nb);
@@ -491,7 +491,7 @@ static void fail_register_mm(void)
 
 	for (i = 0; i < 3; i++) {
 		sets[i] = ioasid_set_alloc(&mm, 0, IOASID_SET_TYPE_MM);
-		EXPECT_EQ(ioasid_alloc(sets[i], 0, IOASID_MAX, NULL), 2 + i);
+		EXPECT_EQ(new_id(sets[i], 0, IOASID_MAX, NULL), 2 + i);
 		EXPECT_EQ(ioasid_attach_spid(2 + i, 1), 0);
 	}
 	sweep("register_notifier_mm", call_register_mm, 4, 0);

@@ -80,7 +80,7 @@ static int set_order[SETS], nr_sets;	/* as made */
 static struct m_sub subs[SUBS];
 static int mm_order[SUBS], nr_mm_subs;	/* as subscribed */
 static struct m_chain global;
-static struct ioasid_pool_state pool;
+static struct ioasid_pool pool;
 static struct mm_struct mms[MMS];
 static char privates[4];
 
@@ -223,8 +223,7 @@ static enum ioasid_pool_user m_pool_user(const struct m_set *set)
 /* Ids for users' sets: one by one, each keeps its part */
 static u32 m_tenants(void)
 {
-	u32 all = pool.capacity - pool.taken[IOASID_POOL_QUOTA] -
-		  pool.taken[IOASID_POOL_RESERVED], nr = 0;
+	u32 all = pool.capacity - pool.taken[IOASID_POOL_QUOTA], nr = 0;
 
 	while (nr < all && 100 * (all - nr - 1) >= pool.kept * all)
 		nr++;
@@ -768,7 +767,7 @@ static void op_alloc(void)
 	if (!random_below(50))
 		min = IOASID_MAX + 1;
 	maybe_fail();
-	ret = __ioasid_alloc(sets[s].real, min, max, private, &id);
+	ret = ioasid_alloc(sets[s].real, min, max, private, &id);
 	if (failed(ret))
 		return;
 	CHECK("alloc", ret, m_alloc(s, min, max, private, &want));
@@ -965,42 +964,16 @@ static void op_data(void)
 
 static void op_capacity(void)
 {
-	u32 nr = random_below(8), out = 0, lower;
-	int want = 0;
+	u32 nr = random_below(50), lower;
 
-	switch (random_below(8)) {
-	case 0:
-		nr = random_below(50);
-		ioasid_install_capacity(nr);
-		lower = pool.capacity - nr;
-		if (nr < pool.capacity && lower <= pool.left) {
-			pool.capacity -= lower;
-			pool.left -= lower;
-		}
+	/* Seldom, as it never rises again */
+	if (random_below(8))
 		return;
-	case 1:
-	case 2:
-	case 3:
-		if (nr > pool.left || !pool.left)
-			want = -ENOSPC;
-		CHECK("reserve", ioasid_reserve_capacity(nr, &out), want);
-		if (want)
-			return;
-		nr = nr ?: pool.left;
-		CHECK("reserved", out, nr);
-		pool.left -= nr;
-		pool.taken[IOASID_POOL_RESERVED] += nr;
-		return;
-	default:
-		if (!random_below(10))
-			nr = -random_below(100);
-		if (nr > pool.taken[IOASID_POOL_RESERVED])
-			want = -EINVAL;
-		CHECK("cancel", ioasid_cancel_capacity(nr), want);
-		if (want)
-			return;
-		pool.left += nr;
-		pool.taken[IOASID_POOL_RESERVED] -= nr;
+	ioasid_install_capacity(nr);
+	lower = pool.capacity - nr;
+	if (nr < pool.capacity && lower <= pool.left) {
+		pool.capacity -= lower;
+		pool.left -= lower;
 	}
 }
 
@@ -1155,11 +1128,11 @@ static void compare_set(struct m_set *set)
 
 static void compare(void)
 {
-	struct ioasid_pool_state state;
+	struct ioasid_pool state;
 	ioasid_t id;
 	int i;
 
-	ioasid_pool_read(&state);
+	ioasid_pool_read(&ioasid_pool, &state);
 	CHECK("capacity", state.capacity, pool.capacity);
 	CHECK("left", state.left, pool.left);
 	for (i = 0; i < IOASID_POOL_USERS; i++)
@@ -1217,7 +1190,7 @@ static void start(void)
 {
 	int i;
 
-	pool = (struct ioasid_pool_state){ 0 };
+	pool = (struct ioasid_pool){ 0 };
 	pool.capacity = 4 + random_below(36);
 	pool.left = pool.capacity;
 	pool.kept = random_below(2) ? random_below(101) : 0;
@@ -1259,7 +1232,6 @@ static void stop(void)
 		for (; held[id]; held[id]--)
 			CHECK("put", ioasid_put(NULL, id), m_put(id));
 	}
-	ioasid_cancel_capacity(pool.taken[IOASID_POOL_RESERVED]);
 	CHECK("sets", nr_sets, 0);
 	/* Failed allocations may have left nodes with nothing in them. */
 	xa_destroy(&ioasid_xa);

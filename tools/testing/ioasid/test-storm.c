@@ -152,8 +152,8 @@ static ioasid_t storm_alloc(struct ioasid_set *set)
 	unsigned long generation;
 
 	generation = __atomic_add_fetch(&generations, 1, __ATOMIC_RELAXED);
-	return ioasid_alloc(set, random_below(4) ? 0 : random_below(IDS),
-			    IDS - 1, (void *)generation);
+	return new_id(set, random_below(4) ? 0 : random_below(IDS), IDS - 1,
+		      (void *)generation);
 }
 
 static void subscribe(struct storm *me)
@@ -251,7 +251,6 @@ static void one_op(struct storm *me)
 	struct ioasid_set *set = sets[random_below(SETS)], *found;
 	ioasid_t id = random_below(IDS), spid = random_below(SPIDS);
 	bool room = me->nr_held < HOLD;
-	u32 nr;
 
 	switch (random_below(32)) {
 	case 0 ... 7:
@@ -307,8 +306,6 @@ static void one_op(struct storm *me)
 		break;
 	case 30:
 		ioasid_set_for_each_ioasid(set, walk, set);
-		if (!ioasid_reserve_capacity(1 + random_below(4), &nr))
-			EXPECT_EQ(ioasid_cancel_capacity(nr), 0);
 		ioasid_adjust_set(sets[SETS - 1], 1 + random_below(20));
 		break;
 	case 31:
@@ -388,8 +385,101 @@ static void storm(void)
 	printf("# %lu ids\n", allocs);
 }
 
+/*
+ * One thread takes an id into use while another frees it.  Nobody wants all events,
+ * so freeing takes the short way if it can; a use that was given is told of it.
+ */
+static struct ioasid_set *in_use_set;
+static ioasid_t in_use_id;
+static unsigned int in_use_round, in_use_done, in_use_frees;
+static bool in_use_given;
+
+static int in_use_notify(struct notifier_block *nb, unsigned long event, void *p)
+{
+	if (event == IOASID_NOTIFY_FREE)
+		__atomic_add_fetch(&in_use_frees, 1, __ATOMIC_RELAXED);
+	return NOTIFY_OK;
+}
+
+/* Both are to go on at about the same moment. */
+static void in_use_wait(unsigned int *counter, unsigned int round,
+			unsigned int more)
+{
+	unsigned int spins = 0;
+
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != round)
+		if (!(++spins % 10000))
+			sched_yield();
+	for (spins = random_below(more); spins; spins--)
+		__builtin_ia32_pause();
+}
+
+static void *in_use_thread(void *arg)
+{
+	unsigned int rounds = *(unsigned int *)arg, round;
+
+	rcu_register_thread();
+	random_seed(rounds);
+	for (round = 1; round <= rounds; round++) {
+		in_use_wait(&in_use_round, round, 100);
+		in_use_given = !ioasid_use(in_use_set, in_use_id);
+		__atomic_store_n(&in_use_done, round, __ATOMIC_RELEASE);
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+static void storm_use_beside_free(void)
+{
+	struct notifier_block nb = {
+		.notifier_call = in_use_notify,
+		.priority = IOASID_PRIO_IOMMU,
+	};
+	unsigned int rounds = test_param("STORM_OPS", 150000) / 10;
+	unsigned int round, before, given = 0;
+	pthread_t thread;
+
+	pool_start(4, 0);
+	in_use_round = 0;
+	in_use_done = 0;
+	in_use_frees = 0;
+	in_use_set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
+	EXPECT_EQ(ioasid_register_notifier_in_use(&nb), 0);
+	shim_jitter = true;
+	pthread_create(&thread, NULL, in_use_thread, &rounds);
+	for (round = 1; round <= rounds; round++) {
+		in_use_id = new_id(in_use_set, 0, 9, NULL);
+		before = in_use_frees;
+		__atomic_store_n(&in_use_round, round, __ATOMIC_RELEASE);
+		in_use_wait(&in_use_round, round, 3000);
+		ioasid_free(in_use_set, in_use_id);
+		in_use_wait(&in_use_done, round, 1);
+		given += in_use_given;
+		EXPECT_EQ(in_use_frees - before, in_use_given);
+		if (in_use_given)
+			EXPECT(ioasid_unuse(in_use_set, in_use_id));
+		if (test_has_failed())
+			break;
+	}
+	/* Let it end */
+	for (; round <= rounds; round++) {
+		__atomic_store_n(&in_use_round, round, __ATOMIC_RELEASE);
+		in_use_wait(&in_use_done, round, 1);
+	}
+	pthread_join(thread, NULL);
+	shim_jitter = false;
+	/* Else they did not meet. */
+	EXPECT(given > 0 && given < rounds);
+	printf("# %u of %u uses were given\n", given, rounds);
+	ioasid_unregister_notifier_in_use(&nb);
+	ioasid_set_free(in_use_set);
+	shim_settle();
+	pool_end();
+}
+
 #define TEST(name)	{ #name, name }
 const struct test storm_tests[] = {
 	TEST(storm),
+	TEST(storm_use_beside_free),
 	{ }
 };

@@ -75,6 +75,10 @@ bool expect_events_begin(const char *want);
 void pool_start(u32 capacity, u32 kept);
 void pool_end(void);
 
+/* An id of @set, or INVALID_IOASID */
+ioasid_t new_id(struct ioasid_set *set, ioasid_t min, ioasid_t max,
+		void *private);
+
 /* Look into the core: state of an id, -1 when there is none */
 int id_state(ioasid_t id);
 unsigned int id_refs(ioasid_t id);

@@ -5,3 +5,4 @@
 #define trace_free(set, id, refs)	do { } while (0)
 #define trace_bind(set, id, spid)	do { } while (0)
 #define trace_unbind(set, id, spid)	do { } while (0)
+#define trace_charge_failed(set, cgroup)	do { (void)(cgroup); } while (0)
