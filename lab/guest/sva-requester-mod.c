@@ -200,6 +200,9 @@ static int svr_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static void svr_remove(struct pci_dev *pdev)
 {
 	debugfs_remove(svr_file);
+	mutex_lock(&svr_bind_lock);
+	svr_unbind();
+	mutex_unlock(&svr_bind_lock);
 	iommu_dev_disable_feature(&pdev->dev, IOMMU_DEV_FEAT_SVA);
 }
 
