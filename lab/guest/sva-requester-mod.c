@@ -9,9 +9,12 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iommu.h>
 #include <linux/iopoll.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/uaccess.h>
 
 #include "sva-requester.h"
@@ -27,6 +30,7 @@
 #define REG_RESULT	0x48
 #define REG_RESP_COUNT	0xc0
 #define REG_RESP_CODE	0xd8
+#define COMMAND_DMA		1
 #define COMMAND_DMA_TLB		4
 #define COMMAND_PAGE_REQUEST	5
 #define RESULT_ANSWERED	0x100	/* at once, and plus the code: the queue did not take it */
@@ -104,6 +108,109 @@ static int svr_read(u64 addr)
 	return ret;
 }
 
+/*
+ * A device that has the next fault ready as soon as there is room for it: the handler takes the lock of the registers again
+ * when it is done with a record, and asks once for each whether it may print it.
+ */
+#define STORM_FAULTS 200	/* in one interrupt */
+
+struct svr_inside {
+	bool yes;
+	u32 locks, rounds;
+};
+
+static DEFINE_PER_CPU(struct svr_inside, svr_inside);
+static u32 svr_rounds;
+
+static int svr_interrupt(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	this_cpu_write(svr_inside.locks, 0);
+	this_cpu_write(svr_inside.rounds, 0);
+	this_cpu_write(svr_inside.yes, true);
+	return 0;
+}
+
+static int svr_interrupt_ends(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	this_cpu_write(svr_inside.yes, false);
+	if (this_cpu_read(svr_inside.rounds) > READ_ONCE(svr_rounds))
+		WRITE_ONCE(svr_rounds, this_cpu_read(svr_inside.rounds));
+	return 0;
+}
+
+static int svr_lock(struct kprobe *probe, struct pt_regs *regs)
+{
+	u32 locks;
+
+	if (!this_cpu_read(svr_inside.yes))
+		return 0;
+	locks = this_cpu_inc_return(svr_inside.locks);
+	if (locks > 1 && locks < STORM_FAULTS)
+		writeq(COMMAND_DMA, svr_regs + REG_COMMAND);
+	return 0;
+}
+
+static int svr_round(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (this_cpu_read(svr_inside.yes))
+		this_cpu_inc(svr_inside.rounds);
+	return 0;
+}
+
+static struct kretprobe svr_probe_interrupt = {
+	.kp.symbol_name = "dmar_fault", .entry_handler = svr_interrupt, .handler = svr_interrupt_ends,
+};
+static struct kprobe svr_probe_lock = { .symbol_name = "_raw_spin_lock_irqsave", .pre_handler = svr_lock };
+static struct kprobe svr_probe_round = { .symbol_name = "___ratelimit", .pre_handler = svr_round };
+
+/* One that was registered before is not enabled otherwise */
+static struct kprobe *svr_fresh(struct kprobe *probe)
+{
+	probe->addr = NULL;
+	probe->flags = 0;
+	return probe;
+}
+
+static int svr_storm(struct requester_storm *storm)
+{
+	ktime_t end;
+	int ret;
+
+	storm->count = 0;
+	mutex_lock(&svr_regs_lock);
+	WRITE_ONCE(svr_rounds, 0);
+	writeq(storm->addr, svr_regs + REG_ADDR);
+	writeq(svr_pasid, svr_regs + REG_PASID);
+	writeq(0, svr_regs + REG_FLAGS);
+	svr_fresh(&svr_probe_interrupt.kp);
+	ret = register_kretprobe(&svr_probe_interrupt);
+	if (ret)
+		goto unlock;
+	ret = register_kprobe(svr_fresh(&svr_probe_round));
+	if (ret)
+		goto unregister_interrupt;
+	ret = register_kprobe(svr_fresh(&svr_probe_lock));
+	if (ret)
+		goto unregister_round;
+	end = ktime_add_ms(ktime_get(), storm->ms);
+	do {
+		writeq(COMMAND_DMA, svr_regs + REG_COMMAND);
+		storm->count++;
+		cond_resched();
+	} while (ktime_before(ktime_get(), end));
+	/* The last interrupt may print still */
+	synchronize_rcu();
+	storm->rounds = READ_ONCE(svr_rounds);
+	unregister_kprobe(&svr_probe_lock);
+unregister_round:
+	unregister_kprobe(&svr_probe_round);
+unregister_interrupt:
+	unregister_kretprobe(&svr_probe_interrupt);
+unlock:
+	mutex_unlock(&svr_regs_lock);
+	return ret;
+}
+
 static int svr_bind(void)
 {
 	struct iommu_sva *sva;
@@ -129,6 +236,7 @@ static long svr_ioctl(struct file *file, unsigned int command, unsigned long arg
 {
 	void __user *user = (void __user *)arg;
 	struct requester_flood flood;
+	struct requester_storm storm;
 	struct requester_page page;
 	long ret;
 	u64 addr;
@@ -158,6 +266,10 @@ static long svr_ioctl(struct file *file, unsigned int command, unsigned long arg
 		return copy_to_user(user, &flood, sizeof(flood)) ? -EFAULT : 0;
 	case REQUESTER_FLOODS:
 		return atomic_read(&svr_floods);
+	case REQUESTER_STORM:
+		if (copy_from_user(&storm, user, sizeof(storm)))
+			return -EFAULT;
+		return svr_storm(&storm) ?: copy_to_user(user, &storm, sizeof(storm)) ? -EFAULT : 0;
 	case REQUESTER_READ_DATA:
 		return get_user(addr, (u64 __user *)user) ?: svr_read(addr);
 	}

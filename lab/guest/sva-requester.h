@@ -29,6 +29,13 @@ struct requester_flood {
 	__u32 refused;		/* out: so many the queue did not take */
 };
 
+struct requester_storm {
+	__u64 addr;		/* that is read without asking before, and is not mapped */
+	__u32 ms;		/* so long, as fast as it goes, and at least once */
+	__u32 count;		/* out: so often */
+	__u32 rounds;		/* out: most of what the fault interrupt looked at before it came to its end */
+};
+
 /* The device gets the caller's address space, for one at a time */
 #define REQUESTER_BIND		_IO('r', 1)
 /* And loses it; gives the number of responses since the module was loaded */
@@ -41,6 +48,8 @@ struct requester_flood {
 #define REQUESTER_RESPONSES	_IO('r', 5)
 /* The number of floods that were sent; each is held from then on */
 #define REQUESTER_FLOODS	_IO('r', 7)
+/* Faults of DMA that are not served; and one more whenever the interrupt's handler is done with one */
+#define REQUESTER_STORM		_IOWR('r', 8, struct requester_storm)
 /* Reads eight bytes at that address, by way of the device TLB; 0 when it could */
 #define REQUESTER_READ_DATA	_IOW('r', 6, __u64)
 
