@@ -325,6 +325,32 @@ static void test_overflow(void)
 	munmap(memory, FLOOD * PAGE);
 }
 
+#define OVERFLOWS 60
+
+/* Nor must what overflows again and again, of pages that nobody has */
+static void test_overflow_log(void)
+{
+	struct requester_flood flood = { .addr = 0x10000000, .count = FLOOD, .hold_ms = 5 };
+	int ok = 1, detected, cleared;
+	time_t start = time(NULL);
+	long limit;
+
+	klogctl(5 /* SYSLOG_ACTION_CLEAR */, NULL, 0);
+	for (int i = 0; i < OVERFLOWS; i++) {
+		int before = ioctl(requester, REQUESTER_RESPONSES);
+
+		ok &= !ioctl(requester, REQUESTER_FLOOD, &flood) && flood.refused;
+		for (int tries = 0; tries < 120000 && ioctl(requester, REQUESTER_RESPONSES) - before <
+				    (int)(flood.count - flood.refused); tries++)
+			usleep(1000);
+	}
+	detected = log_count("PRQ overflow detected");
+	cleared = log_count("PRQ overflow cleared");
+	limit = 10 * ((time(NULL) - start) / 5 + 2);
+	printf("# %d overflows in %ld s, %d + %d lines\n", OVERFLOWS, (long)(time(NULL) - start), detected, cleared);
+	check(ok && detected && cleared && detected <= limit && cleared <= limit, "overflows_do_not_fill_the_log");
+}
+
 #define PENDING 20
 
 static void *send_and_hold(void *memory)
@@ -402,6 +428,7 @@ int main(int argc, char **argv)
 		test_userfaultfd();
 		test_stack();
 		test_overflow();
+		test_overflow_log();
 		test_drain();
 	}
 	printf("1..%d\n", number);
