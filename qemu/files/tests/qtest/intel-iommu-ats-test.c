@@ -759,6 +759,14 @@ static void test_invalidation_timeout(void)
     assert_timed_out(t, absent);
     vtd_stop(t);
 
+    /* Hardware that does not say which device it was */
+    t = vtd_start_enabled(VTD_OPTIONS ",x-inv-timeout=on,"
+                          "x-inv-timeout-id=off");
+    set_silent(t, true);
+    queue_with_waits(t, INV_DEV_PIOTLB(VTD_SID, PASID), IOVA);
+    assert_timed_out(t, 0);
+    vtd_stop(t);
+
     /* As devices always did */
     t = vtd_start_enabled(VTD_OPTIONS);
     set_silent(t, true);
