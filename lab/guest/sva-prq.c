@@ -326,17 +326,18 @@ static void test_overflow(void)
 }
 
 #define OVERFLOWS 60
+#define OVERFLOWS_S 15
 
-/* Nor must what overflows again and again, of pages that nobody has */
+/* Nor must what overflows again and again, of pages that nobody has. A slow machine does less of it, and shows less. */
 static void test_overflow_log(void)
 {
 	struct requester_flood flood = { .addr = 0x10000000, .count = FLOOD, .hold_ms = 5 };
-	int ok = 1, detected, cleared;
-	time_t start = time(NULL);
+	int ok = 1, done, detected, cleared;
+	time_t start = time(NULL), seconds;
 	long limit;
 
 	klogctl(5 /* SYSLOG_ACTION_CLEAR */, NULL, 0);
-	for (int i = 0; i < OVERFLOWS; i++) {
+	for (done = 0; done < OVERFLOWS && time(NULL) - start < OVERFLOWS_S; done++) {
 		int before = ioctl(requester, REQUESTER_RESPONSES);
 
 		ok &= !ioctl(requester, REQUESTER_FLOOD, &flood) && flood.refused;
@@ -346,8 +347,9 @@ static void test_overflow_log(void)
 	}
 	detected = log_count("PRQ overflow detected");
 	cleared = log_count("PRQ overflow cleared");
-	limit = 10 * ((time(NULL) - start) / 5 + 2);
-	printf("# %d overflows in %ld s, %d + %d lines\n", OVERFLOWS, (long)(time(NULL) - start), detected, cleared);
+	seconds = time(NULL) - start;
+	limit = 10 * (seconds / 5 + 2);
+	printf("# %d overflows in %ld s, %d + %d lines\n", done, (long)seconds, detected, cleared);
 	check(ok && detected && cleared && detected <= limit && cleared <= limit, "overflows_do_not_fill_the_log");
 }
 
