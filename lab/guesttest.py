@@ -24,8 +24,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import ktap
 import modules
@@ -37,6 +40,23 @@ from report import Result
 SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
 # A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
 PATIENCE = 5
+# Guests have up to 2 GiB of memory.
+AT_ONCE = 4
+# Tests that run at the same time share what is built for them.
+BUILDING = Lock()
+
+
+def run_all(tests: list["GuestTest"], kernel: str) -> Iterator[Result]:
+    """Run tests, as many at a time as there are CPUs, and yield their results in the order of the tests.
+
+    A guest uses one CPU most of the time, and none where it waits."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE)) as pool:
+        runs = [pool.submit(test.run, kernel) for test in tests]
+        try:
+            for run in runs:
+                yield from run.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass
@@ -75,6 +95,14 @@ class GuestTest:
         label = f"{self.name}@{kernel}"
         if self.needs and not (BUILD / "linux" / self.needs).exists():
             return [Result(label, "skip", f"the series has no {self.needs} yet")]
+        with BUILDING:
+            job, files = self.job(kernel)
+        verdict, results = runner.run(job, files, quiet=True, until_red=until_red)
+        return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
+                            os.path.relpath(results))
+
+    def job(self, kernel: str) -> tuple["runner.Job", dict[str, Path]]:
+        """What is to be run, with the files that the guest gets, which are built."""
         if self.prepare:
             steps.script(ROOT / self.prepare)
         program, args, files = self.program, self.args, list(self.files)
@@ -91,9 +119,7 @@ class GuestTest:
         job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1) * PATIENCE,
                          self.margin or runner.MARGIN[kernel] * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
-        verdict, results = runner.run(job, copied, quiet=True, until_red=until_red)
-        return self.results(label, verdict, (results / "output.log").read_text(errors="replace"),
-                            os.path.relpath(results))
+        return job, copied
 
     def results(self, label: str, verdict: "runner.judge.Verdict", output: str, where: str) -> list[Result]:
         tests = [Result(f"{label}: {test.name}", test.word, test.detail) for test in ktap.parse(output)] \

@@ -21,6 +21,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import initrd  # noqa: E402
@@ -31,6 +32,9 @@ from machine import BUILD, ROOT, Scenario  # noqa: E402
 RESULTS = BUILD / "results"
 # Time for boot, leak scan and power-off on top of the program's own, under TCG.
 MARGIN = {"stock": 60, "sva": 60, "series": 60, "debug": 180, "kcsan": 120, "deb": 120, "mutate": 60, "full": 60}
+
+# What runs that begin at the same time share: build/guest, build/results/latest
+STARTING = Lock()
 
 
 @dataclass
@@ -169,11 +173,12 @@ def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | Non
 def run(job: Job, files: dict[str, Path], quiet: bool = False, until_red: bool = False) -> tuple[judge.Verdict, Path]:
     scenario = Scenario.load(job.scenario)
     kernel = kernel_directory(job.kernel)
-    accel = accelerator(kernel)
-    directory = new_results(job)
-    (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
-    initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
-                 job.argv, files, job.timeout, job.shell)
+    with STARTING:
+        accel = accelerator(kernel)
+        directory = new_results(job)
+        (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
+        initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
+                     job.argv, files, job.timeout, job.shell)
     return boot(job, scenario, kernel, accel, directory, quiet, until_red), directory
 
 

@@ -15,7 +15,7 @@ import ktap
 import labtests
 import run as runner
 import steps
-from guesttest import GuestTest
+from guesttest import GuestTest, run_all
 from machine import BUILD, ROOT
 from report import AllowedSkips, Result, show
 
@@ -95,9 +95,7 @@ def qtest() -> Iterator[Result]:
 
 def guest(kernel: str = "series") -> Iterator[Result]:
     build(kernel)
-    for test in GuestTest.load_all(ROOT / "lab/guest-tests"):
-        if kernel in test.kernels:
-            yield from test.run(kernel)
+    yield from run_all([test for test in GuestTest.load_all(ROOT / "lab/guest-tests") if kernel in test.kernels], kernel)
 
 
 def deb() -> Iterator[Result]:
