@@ -24,7 +24,7 @@
 #define DEFAULT_STEPS 50000
 
 /* What QEMU may grow between a quarter of the steps and all of them */
-#define MAX_GROWTH (48 * MiB)
+#define MAX_GROWTH (96 * MiB)
 
 /* One that passes through, one with holes, one with nothing */
 enum { PASID_PT = 1, PASID_HOLES, PASID_NONE, PASIDS };
