@@ -219,9 +219,21 @@ def series_is_deterministic(box: Sandbox) -> None:
     assert "agrees" in box.script("check-series", "--no-checkpatch")
 
 
+def export_is_all_or_nothing(box: Sandbox) -> None:
+    """when what export wrote does not make the tree, the files are as they were before"""
+    box.series()
+    box.commit("four: Add four.c", {"drivers/four.c": "four\n"})
+    before = box.contents()
+    (box.repo / ".gitignore").write_text("/build/\n__pycache__/\nfour.c\n")
+    box.script("export", refused="claimed by a patch, but not in the repository: drivers/four.c")
+    after = box.contents()
+    assert {name for name in before if before[name] != after.get(name)} == {".gitignore"}
+    assert not (box.repo / "drivers/four.c").exists()
+
+
 TESTS: list[Callable[[Sandbox], None]] = [
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
-    replaced_base, taken_over, series_is_deterministic]
+    replaced_base, taken_over, series_is_deterministic, export_is_all_or_nothing]
 
 
 # A machine with what a test must not see beside what it may: name, fields, files
