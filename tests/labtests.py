@@ -219,6 +219,14 @@ def series_is_deterministic(box: Sandbox) -> None:
     assert "agrees" in box.script("check-series", "--no-checkpatch")
 
 
+def younger_than_objects(box: Sandbox) -> None:
+    """files of a base are as young as its tree: what was built before is not up to date"""
+    os.utime(Path(box.environment["KERNEL_SRC"]) / "drivers/a.c", (1, 1))
+    shutil.rmtree(box.tree)
+    box.script("prepare")
+    assert (box.tree / "drivers/a.c").stat().st_mtime > 1
+
+
 def export_is_all_or_nothing(box: Sandbox) -> None:
     """when what export wrote does not make the tree, the files are as they were before"""
     box.series()
@@ -233,7 +241,8 @@ def export_is_all_or_nothing(box: Sandbox) -> None:
 
 TESTS: list[Callable[[Sandbox], None]] = [
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
-    replaced_base, taken_over, series_is_deterministic, export_is_all_or_nothing]
+    replaced_base, taken_over, series_is_deterministic,
+    younger_than_objects, export_is_all_or_nothing]
 
 
 # A machine with what a test must not see beside what it may: name, fields, files

@@ -91,17 +91,21 @@ class GitTree:
     # -- the base
 
     def extract(self, source: Path, identity: str) -> None:
-        """Lay out the pinned source as the commit `base`."""
+        """Lay out a source as the commit `base`.
+
+        Its files are as old as the tree, not as the release (tar -m): else make would take objects
+        of the base before it, which are younger than any release, for up to date.
+        """
         say(f"extracting {source.name} (about a minute)")
         BUILD.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.", dir=BUILD))
         try:
             if source.is_dir():
                 copy = f"git -C '{source}' archive HEAD" if (source / ".git").exists() else f"tar -C '{source}' -c ."
-                subprocess.run(f"set -o pipefail; {copy} | tar -x -C '{temporary}'", shell=True, check=True,
+                subprocess.run(f"set -o pipefail; {copy} | tar -x -m -C '{temporary}'", shell=True, check=True,
                                executable="/bin/bash")
             else:
-                subprocess.run(["tar", "-x", "--strip-components=1", "-f", source, "-C", temporary], check=True)
+                subprocess.run(["tar", "-x", "-m", "--strip-components=1", "-f", source, "-C", temporary], check=True)
             shutil.rmtree(self.path, ignore_errors=True)
             temporary.chmod(0o755)
             temporary.rename(self.path)
