@@ -7,6 +7,7 @@ files whose .gitignore hides every new file, as Debian's does.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import io
 import os
@@ -26,7 +27,7 @@ BASE_FILES = {
     ".gitignore": "*.o\n/*\n",
     "drivers/a.c": "".join(f"line {n}\n" for n in range(30)),
     "drivers/old.c": "old\n",
-    "drivers/whole.c": "before\n",
+    "drivers/whole.c": "before\n" + "".join(f"kept {n}\n" for n in range(9)),
 }
 
 
@@ -85,8 +86,19 @@ class Sandbox:
         edited = BASE_FILES["drivers/a.c"].replace("line 7\n", "line seven\n")
         self.commit("one: Add new.c", {"drivers/new.c": "new\n", "drivers/a.c": edited})
         self.commit("two: Delete old.c", {"drivers/old.c": None})
-        self.commit("three: Replace whole.c", {"drivers/whole.c": "after\n", "include/new.h": "header\n"})
+        replacement = BASE_FILES["drivers/whole.c"].replace("before", "after")
+        self.commit("three: Replace whole.c", {"drivers/whole.c": replacement, "include/new.h": "header\n"})
         self.script("export", "--replace", "drivers/whole.c")
+
+    def release(self, version: str, **changes: str) -> None:
+        """Another version of the base, as if it had been fetched; `changes` by the name of the file in drivers/."""
+        source = self.repo.parent / version / "linux"
+        shutil.copytree(self.environment["KERNEL_SRC"], source)
+        for name, text in changes.items():
+            (source / f"drivers/{name}.c").write_text(text)
+        tarball = self.repo / f"build/dl/kernel-{version}.tar.xz"
+        tarball.parent.mkdir(exist_ok=True)
+        subprocess.run(["tar", "-caf", tarball, "-C", source.parent, "linux"], check=True)
 
     def contents(self) -> dict[str, bytes]:
         """Every file of the repository outside build/."""
@@ -239,10 +251,184 @@ def export_is_all_or_nothing(box: Sandbox) -> None:
     assert not (box.repo / "drivers/four.c").exists()
 
 
+A_CHANGED = BASE_FILES["drivers/a.c"].replace("line 20\n", "line twenty\n").replace("line 1\n", "line 1\nline 1b\n")
+A_IN_CONFLICT = BASE_FILES["drivers/a.c"].replace("line 7\n", "line VII\n")
+A_RESOLVED = BASE_FILES["drivers/a.c"].replace("line 7\n", "line seven and VII\n")
+WHOLE_CHANGED = BASE_FILES["drivers/whole.c"].replace("kept 8\n", "changed 8\n")
+
+
+def to_another_base_and_back(box: Sandbox) -> None:
+    """rebase takes the series to another base, pins it, and back again to the very files that left"""
+    box.series()
+    box.release("6.1.8-1")
+    box.release("6.1.9-1", a=A_CHANGED)
+    box.script("rebase", "6.1.8-1")
+    del box.environment["KERNEL_SRC"]
+    before, head = box.contents(), box.git(box.tree, "rev-parse", "HEAD")
+    assert b"KERNEL_VERSION = 6.1.8-1\n" in before["pins.mk"]
+    assert "nothing to do" in box.script("rebase", "6.1.8-1")
+    box.script("rebase", "6.1.9-1")
+    there = box.git(box.tree, "rev-parse", "HEAD")
+    assert (box.tree / "drivers/a.c").read_text() == A_CHANGED.replace("line 7\n", "line seven\n")
+    checksum = hashlib.sha256((box.repo / "build/dl/kernel-6.1.9-1.tar.xz").read_bytes()).hexdigest()
+    pins = (box.repo / "pins.mk").read_text()
+    assert "KERNEL_VERSION = 6.1.9-1\n" in pins and f"KERNEL_SHA256 = {checksum}\n" in pins, pins
+    assert "in sync" in box.script("status") and not (box.repo / "build/rebase").exists()
+    assert not box.script("prepare")
+    shutil.rmtree(box.tree)
+    box.script("prepare")
+    assert box.git(box.tree, "rev-parse", "HEAD") == there
+    box.script("rebase", "6.1.8-1")
+    assert box.contents() == before and box.git(box.tree, "rev-parse", "HEAD") == head
+
+
+def to_the_newest(box: Sandbox) -> None:
+    """without a version it is the one that apt would install"""
+    box.series()
+    box.release("6.1.9-1", a=A_CHANGED)
+    (box.repo / "bin").mkdir()
+    for name, answer in (("apt-get", ":"), ("apt-cache", "echo '  Installed: (none)'; echo '  Candidate: 6.1.9-1'")):
+        (box.repo / "bin" / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (box.repo / "bin" / name).chmod(0o755)
+    box.environment["PATH"] = f"{box.repo}/bin:{box.environment['PATH']}"
+    assert "no KERNEL_SRC" in box.script("rebase")
+    assert "KERNEL_VERSION = 6.1.9-1\n" in (box.repo / "pins.mk").read_text()
+
+
+def to_a_tarball(box: Sandbox) -> None:
+    """a tarball can be the base; pins.mk stays, and KERNEL_SRC goes on with it"""
+    box.series()
+    box.release("6.1.9", a=A_CHANGED)
+    pins = (box.repo / "pins.mk").read_text()
+    tarball = shutil.move(box.repo / "build/dl/kernel-6.1.9.tar.xz", box.repo.parent / "linux-6.1.9.tar.xz")
+    assert f"KERNEL_SRC={tarball}" in box.script("rebase", str(tarball))
+    assert (box.repo / "pins.mk").read_text() == pins
+    box.environment["KERNEL_SRC"] = str(tarball)
+    assert not box.script("prepare") and "line twenty" in (box.tree / "drivers/a.c").read_text()
+
+
+def conflict(box: Sandbox) -> None:
+    """a conflict stops rebase in git's words, nothing has changed then, and it goes on from there"""
+    box.series()
+    box.release("6.1.9-1", a=A_IN_CONFLICT)
+    before, head = box.contents(), box.git(box.tree, "rev-parse", "HEAD")
+    output = box.script("rebase", "6.1.9-1", refused="CONFLICT (content): Merge conflict in drivers/a.c")
+    assert "one: Add new.c" in output and "git stopped in" in output, output
+    new = box.repo / "build/rebase/linux"
+    assert box.git(new, "show", ":1:drivers/a.c") == BASE_FILES["drivers/a.c"].strip()  # three-way, from the old base
+    assert box.contents() == before and box.git(box.tree, "rev-parse", "HEAD") == head
+    assert "holds a rebase" in box.script("status")
+    box.script("status", "--clean", refused="holds a rebase")
+    box.script("rebase", refused="is under way")
+    box.script("rebase", "--continue", refused="git stopped in")
+    (new / "drivers/a.c").write_text(A_RESOLVED)
+    box.git(new, "add", "-f", "drivers/a.c")
+    box.script("rebase", "--continue")
+    assert (box.tree / "drivers/a.c").read_text() == A_RESOLVED
+    assert box.git(box.tree, "log", "-1", "--format=%an", ":/one: Add new.c") == "Author"
+    assert set(box.contents()) == set(before) and "in sync" in box.script("status")
+
+
+def resolved_badly(box: Sandbox) -> None:
+    """what export refuses is not taken over, and nothing has changed; then git rebase --continue by hand goes on"""
+    box.series()
+    box.release("6.1.9-1", a=A_IN_CONFLICT)
+    before = box.contents()
+    box.script("rebase", "6.1.9-1", refused="CONFLICT")
+    new = box.repo / "build/rebase/linux"
+    (new / "drivers/a.c").write_text(A_RESOLVED)
+    box.git(new, "add", "-f", "drivers/a.c")
+    box.git(new, "-c", "core.editor=:", "rebase", "--continue")
+    (new / "drivers/new.c").write_text("newer\n")
+    box.git(new, "commit", "-q", "-a", "-m", "four: Touch new.c")
+    output = box.script("rebase", "--continue", refused="nothing was taken over")
+    assert "git commit --fixup=':/one: Add new.c'" in output and box.contents() == before
+    box.git(new, "commit", "-q", "--amend", "--fixup=:/one: Add")
+    box.script("rebase", "--continue")
+    assert (box.repo / "drivers/new.c").read_text() == "newer\n"
+
+
+def aborted(box: Sandbox) -> None:
+    """--abort takes rebase back; a rebase that git was told to give up is not taken for a finished one"""
+    box.series()
+    box.release("6.1.9-1", a=A_IN_CONFLICT)
+    before, head = box.contents(), box.git(box.tree, "rev-parse", "HEAD")
+    box.script("rebase", "6.1.9-1", refused="CONFLICT")
+    box.git(box.repo / "build/rebase/linux", "rebase", "--abort")
+    box.script("rebase", "--continue", refused="is not the series on the new base")
+    box.git(box.repo / "build/rebase/linux", "checkout", "-q", "--detach", "base")
+    box.script("rebase", "--continue", refused="is not the series on the new base")
+    box.script("rebase", "--abort")
+    assert box.contents() == before and box.git(box.tree, "rev-parse", "HEAD") == head
+    assert not (box.repo / "build/rebase").exists() and "in sync" in box.script("status")
+    box.script("rebase", "--continue", refused="no rebase is under way")
+
+
+def replaced_base_changed(box: Sandbox) -> None:
+    """a replaced file that the new base changed stops rebase until somebody says that it was looked at"""
+    box.series()
+    box.release("6.1.9-1", whole=WHOLE_CHANGED)
+    before = box.contents()
+    output = box.script("rebase", "6.1.9-1", refused="--continue --looked-at drivers/whole.c")
+    assert "'three: Replace whole.c' replaces drivers/whole.c" in output and box.contents() == before
+    box.script("rebase", "--continue", "--looked-at", "drivers/other.c", refused="--looked-at drivers/whole.c")
+    box.script("rebase", "--continue", "--looked-at", "drivers/whole.c")
+    assert (box.repo / "drivers/whole.c").read_text() == WHOLE_CHANGED.replace("before", "after")
+    blob = box.git(box.tree, "rev-parse", "base:drivers/whole.c")
+    patch = (box.repo / "patches/0030-three-Replace-whole.c.patch").read_text()
+    assert f"Overlay: R drivers/whole.c base={blob}\n" in patch, patch
+
+
+def not_laid_out(box: Sandbox) -> None:
+    """a base that cannot be laid out leaves nothing; one that was only begun is not gone on with"""
+    box.series()
+    before, place = box.contents(), box.repo / "build/rebase"
+    (box.repo.parent / "linux-6.1.9.tar.xz").write_text("half a download")
+    box.script("rebase", str(box.repo.parent / "linux-6.1.9.tar.xz"), refused="error: tar")
+    box.script("rebase", str(box.repo.parent / "linux-6.1.10.tar.xz"), refused="does not exist")
+    assert not place.exists() and box.contents() == before
+    shutil.copytree(box.tree, place / "linux")
+    shutil.copy(box.repo / "build/linux.state.json", place)
+    box.script("rebase", "--continue", refused="was not laid out to the end")
+    box.script("rebase", "--abort")
+    assert not place.exists() and box.contents() == before
+
+
+def in_the_base_now(box: Sandbox) -> None:
+    """a patch that the new base has is left out, by name"""
+    box.series()
+    box.commit("four: Shorten a.c", {"drivers/a.c": "short\n"})
+    box.commit("five: Add five.c", {"drivers/five.c": "five\n"})
+    box.script("export")
+    box.release("6.1.9-1", five="five\n")
+    assert "left out: five: Add five.c" in box.script("rebase", "6.1.9-1")
+    assert "five" not in (box.repo / "patches/series").read_text() and not (box.repo / "drivers/five.c").exists()
+
+
+def rebase_keeps_work(box: Sandbox) -> None:
+    """work that was not exported, before rebase or during it, stops it and stays"""
+    box.series()
+    box.release("6.1.9-1", whole=WHOLE_CHANGED)
+    box.write("drivers/new.c", "work\n")
+    box.script("rebase", "6.1.9-1", refused="holds work that was not exported")
+    box.git(box.tree, "checkout", "-q", "drivers/new.c")
+    box.script("rebase", "6.1.9-1", refused="--looked-at")
+    box.write("drivers/new.c", "work\n")
+    box.script("rebase", "--continue", "--looked-at", "drivers/whole.c", refused="holds work that was not exported")
+    box.git(box.tree, "checkout", "-q", "drivers/new.c")
+    (box.repo / "drivers/new.c").write_text("work\n")
+    box.script("rebase", "--continue", "--looked-at", "drivers/whole.c", refused="the repository changed")
+    assert (box.repo / "drivers/new.c").read_text() == "work\n"
+    box.script("rebase", "--abort")
+    box.script("rebase", "6.1.9-1", refused="scripts/prepare first")
+
+
 TESTS: list[Callable[[Sandbox], None]] = [
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
     replaced_base, taken_over, series_is_deterministic,
-    younger_than_objects, export_is_all_or_nothing]
+    younger_than_objects, export_is_all_or_nothing,
+    to_another_base_and_back, to_the_newest, to_a_tarball, conflict, resolved_badly, aborted, replaced_base_changed,
+    not_laid_out, in_the_base_now, rebase_keeps_work]
 
 
 # A machine with what a test must not see beside what it may: name, fields, files

@@ -97,8 +97,8 @@ class GitTree:
         of the base before it, which are younger than any release, for up to date.
         """
         say(f"extracting {source.name} (about a minute)")
-        BUILD.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.", dir=BUILD))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.", dir=self.path.parent))
         try:
             if source.is_dir():
                 copy = f"git -C '{source}' archive HEAD" if (source / ".git").exists() else f"tar -C '{source}' -c ."
@@ -187,8 +187,13 @@ class GitTree:
         self.target.save_state(head=commit, repo=self.target.repo_hash())
 
 
-def fetched_source(target: Target) -> tuple[Path, str]:
-    """The source to extract, and a word that tells it from any other."""
-    output = subprocess.run([ROOT / "scripts/fetch", target.name], check=True, stdout=subprocess.PIPE)
+def identity_of(source: Path) -> str:
+    """A word that tells this source from any other."""
+    return str(source) if source.is_dir() else f"{source.name}:{source.stat().st_size}"
+
+
+def fetched_source(target: Target, *version: str) -> tuple[Path, str]:
+    """The source to extract, the configured one or that of another version, and its identity."""
+    output = subprocess.run([ROOT / "scripts/fetch", target.name, *version], check=True, stdout=subprocess.PIPE)
     source = Path(output.stdout.decode().strip())
-    return source, str(source) if source.is_dir() else f"{source.name}:{source.stat().st_size}"
+    return source, identity_of(source)
