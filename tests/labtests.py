@@ -405,6 +405,19 @@ def in_the_base_now(box: Sandbox) -> None:
     assert "five" not in (box.repo / "patches/series").read_text() and not (box.repo / "drivers/five.c").exists()
 
 
+def merged_silently(box: Sandbox) -> None:
+    """a commit that git made another of without a conflict is named, and none that stayed the same"""
+    box.series()
+    without = BASE_FILES["drivers/a.c"].replace("line 12\n", "")
+    up, down = (without.replace(f"line {place}\n", f"line {place}\nline 12\n") for place in (8, 16))
+    box.commit("four: Move line 12 down", {"drivers/a.c": down.replace("line 7\n", "line seven\n")})
+    box.script("export")
+    box.release("6.1.9-1", a=up)
+    output = box.script("rebase", "6.1.9-1")
+    assert (box.tree / "drivers/a.c").read_text().count("line 12\n") == 2, "git has found a way: say something else"
+    assert "four: Move line 12 down" in output and "two: Delete old.c" not in output, output
+
+
 def rebase_keeps_work(box: Sandbox) -> None:
     """work that was not exported, before rebase or during it, stops it and stays"""
     box.series()
@@ -428,7 +441,7 @@ TESTS: list[Callable[[Sandbox], None]] = [
     replaced_base, taken_over, series_is_deterministic,
     younger_than_objects, export_is_all_or_nothing,
     to_another_base_and_back, to_the_newest, to_a_tarball, conflict, resolved_badly, aborted, replaced_base_changed,
-    not_laid_out, in_the_base_now, rebase_keeps_work]
+    not_laid_out, in_the_base_now, merged_silently, rebase_keeps_work]
 
 
 # A machine with what a test must not see beside what it may: name, fields, files
