@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -99,6 +100,14 @@ class Sandbox:
         tarball = self.repo / f"build/dl/kernel-{version}.tar.xz"
         tarball.parent.mkdir(exist_ok=True)
         subprocess.run(["tar", "-caf", tarball, "-C", source.parent, "linux"], check=True)
+
+    def program(self, name: str, commands: str) -> None:
+        """A program that the scripts find before the machine's."""
+        directory = self.repo.parent / "bin"
+        directory.mkdir(exist_ok=True)
+        (directory / name).write_text(f"#!/bin/sh\n{commands}\n")
+        (directory / name).chmod(0o755)
+        self.environment["PATH"] = f"{directory}:{self.environment['PATH']}"
 
     def contents(self) -> dict[str, bytes]:
         """Every file of the repository outside build/."""
@@ -286,13 +295,29 @@ def to_the_newest(box: Sandbox) -> None:
     """without a version it is the one that apt would install"""
     box.series()
     box.release("6.1.9-1", a=A_CHANGED)
-    (box.repo / "bin").mkdir()
-    for name, answer in (("apt-get", ":"), ("apt-cache", "echo '  Installed: (none)'; echo '  Candidate: 6.1.9-1'")):
-        (box.repo / "bin" / name).write_text(f"#!/bin/sh\n{answer}\n")
-        (box.repo / "bin" / name).chmod(0o755)
-    box.environment["PATH"] = f"{box.repo}/bin:{box.environment['PATH']}"
+    box.program("apt-get", ":")
+    box.program("apt-cache", "echo '  Installed: (none)'; echo '  Candidate: 6.1.9-1'")
     assert "no KERNEL_SRC" in box.script("rebase")
     assert "KERNEL_VERSION = 6.1.9-1\n" in (box.repo / "pins.mk").read_text()
+
+
+def left_the_mirror(box: Sandbox) -> None:
+    """what stands for a pinned version that has left the mirror is never taken for that version by name"""
+    pinned = re.search(r"^KERNEL_VERSION = (.*)$", (box.repo / "pins.mk").read_text(), re.MULTILINE)
+    assert pinned
+    package, deb = box.repo.parent / "package", box.repo.parent / "newer.deb"
+    for name, text in (("DEBIAN/control", "Package: linux-source-6.1\nVersion: 6.1.999-1\nArchitecture: all\n"
+                        "Maintainer: x <x@localhost>\nDescription: x\n"), ("usr/src/linux-source-6.1.tar.xz", "newer")):
+        (package / name).parent.mkdir(parents=True)
+        (package / name).write_text(text)
+    subprocess.run(["dpkg-deb", "-b", package, deb], check=True, capture_output=True)
+    box.program("apt-get", f"case $* in *download*=[0-9]*) exit 100 ;; *download*) cp {deb} . ;; esac")
+    del box.environment["KERNEL_SRC"]
+    assert f"using 6.1.999-1; tested with {pinned[1]}" in box.script("fetch", "kernel")
+    assert box.script("fetch", "kernel").endswith(f"kernel-{pinned[1]}.tar.xz\n")
+    assert (box.repo / "build/dl/kernel-6.1.999-1.tar.xz").read_text() == "newer"
+    box.script("fetch", "kernel", pinned[1], refused=f"apt has no linux-source-6.1 {pinned[1]}")
+    box.script("fetch", "kernel", "6.1.998-1", refused="apt has no linux-source-6.1 6.1.998-1")
 
 
 def to_a_tarball(box: Sandbox) -> None:
@@ -438,10 +463,9 @@ def rebase_keeps_work(box: Sandbox) -> None:
 
 TESTS: list[Callable[[Sandbox], None]] = [
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
-    replaced_base, taken_over, series_is_deterministic,
-    younger_than_objects, export_is_all_or_nothing,
-    to_another_base_and_back, to_the_newest, to_a_tarball, conflict, resolved_badly, aborted, replaced_base_changed,
-    not_laid_out, in_the_base_now, merged_silently, rebase_keeps_work]
+    replaced_base, taken_over, series_is_deterministic, younger_than_objects, export_is_all_or_nothing,
+    to_another_base_and_back, to_the_newest, left_the_mirror, to_a_tarball, conflict, resolved_badly, aborted,
+    replaced_base_changed, not_laid_out, in_the_base_now, merged_silently, rebase_keeps_work]
 
 
 # A machine with what a test must not see beside what it may: name, fields, files
