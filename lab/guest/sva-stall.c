@@ -63,6 +63,46 @@ static int gives_up(int talk)
 	return 0;
 }
 
+/* Of two processes with the same PASID, one after the other */
+#define ARENA ((void *)0x500000000ul)
+
+/* Its copy stands behind what waits. It closes the shared queue first, and then its last one. */
+static int leaves(int talk)
+{
+	int shared = open(SHARED, O_RDWR), dedicated = open(DEDICATED, O_RDWR), ok;
+	uint8_t *memory = map_at(ARENA, 2 * PAGE, PROT_READ | PROT_WRITE);
+
+	fill(memory, PAGE, 8, 1);
+	descriptor = memmove_of(memory + PAGE, memory, PAGE, &record, 1);
+	ok = shared >= 0 && dedicated >= 0 && submit_by_write(shared, &descriptor, 1) == 1;
+	close(shared);
+	close(dedicated);
+	say(talk, ok && !record.status ? 'o' : 'x');
+	hear(talk);
+	return 0;
+}
+
+/* What the other one left would be done before this one's own copy, in the same queue. */
+static int inherits(int talk)
+{
+	int file = open(SHARED, O_RDWR), ok;
+	uint8_t *memory = map_at(ARENA, 4 * PAGE, PROT_READ | PROT_WRITE);
+
+	fill(memory, PAGE, 9, 1);
+	memset(memory + PAGE, 0, PAGE);
+	fill(memory + 2 * PAGE, PAGE, 9, 2);
+	descriptor = memmove_of(memory + 3 * PAGE, memory + 2 * PAGE, PAGE, &record, 1);
+	ok = file >= 0 && submit_by_write(file, &descriptor, 1) == 1;
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	ok = wait_for(&record) == DSA_COMP_SUCCESS && filled(memory + 3 * PAGE, PAGE, 9, 2);
+	for (unsigned int i = 0; i < PAGE; i++)
+		ok = ok && !memory[PAGE + i];
+	say(talk, ok ? 'o' : 'x');
+	hear(talk);
+	return 0;
+}
+
 static void *touches(void *slow)
 {
 	return (void *)(uintptr_t)*(volatile uint8_t *)slow;
@@ -115,7 +155,7 @@ static struct child stall(const char *name, int count)
 
 int main(void)
 {
-	struct child neighbour, far, visitor, first, second, third, late;
+	struct child neighbour, far, visitor, first, second, third, late, heir;
 	int module = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
 
 	printf("TAP version 13\n");
@@ -185,9 +225,21 @@ int main(void)
 	check_beside(&visitor, 3, "and_those_of_another_device");
 	check(end(&visitor), "whose_process_ends");
 
-	/* The queue is disabled: what is in it comes to its end, without the page */
+	/* Who goes with work in a queue that he closed before his last one leaves none to the next */
 	third = stall(SHARED, 4);
-	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 4, "the_queue_is_disabled");
+	visitor = start(leaves);
+	check_beside(&visitor, 4, "a_process_leaves_a_copy_behind_in_a_queue_that_it_closed");
+	check(end(&visitor), "and_it_ends");
+	heir = start(inherits);
+	check_beside(&heir, 4, "the_next_with_its_pasid_has_the_queue_open");
+	end_at_once(&third);
+	say(heir.talk, 'g');
+	check(heard(&heir, 'o'), "and_only_its_own_copy_is_done_in_its_memory");
+	check(end(&heir), "and_ends");
+
+	/* The queue is disabled: what is in it comes to its end, without the page */
+	third = stall(SHARED, 5);
+	check(shell("echo wq0.1 >/sys/bus/dsa/drivers/user/unbind") && waiting() == 5, "the_queue_is_disabled");
 
 	put_file(STALL, "go");
 	end_at_once(&first);
