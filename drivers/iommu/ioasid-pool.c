@@ -196,7 +196,8 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_lower);
  *
  * For IOMMU drivers whose hardware has PASIDs.  Capacity is only lowered: of
  * several IOMMUs the one with the fewest ids counts, as an id is valid on all
- * of them.  Quotas given out before are kept.  When more is out than @total, the capacity stays as it is and a warning is logged.
+ * of them.  Quotas given out before are kept.  When more is out than @total, the
+ * capacity stays as it is and a warning is logged.
  *
  * Without any call the capacity is that of 20-bit PASIDs.  The numbers that users
  * get end where the hardware's do: ioasid_get_max().

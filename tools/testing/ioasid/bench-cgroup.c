@@ -20,7 +20,7 @@ static struct misc_cg child = {
 };
 
 struct misc_cg *bench_cg = &child;
-unsigned long bench_cg_capacity[MISC_CG_RES_TYPES];
+static unsigned long bench_cg_capacity[MISC_CG_RES_TYPES];
 __thread long bench_cg_refs;
 
 int misc_cg_try_charge(enum misc_res_type type, struct misc_cg *cg,

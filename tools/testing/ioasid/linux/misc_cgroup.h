@@ -35,7 +35,6 @@ struct misc_cg {
 };
 
 extern struct misc_cg *bench_cg;
-extern unsigned long bench_cg_capacity[MISC_CG_RES_TYPES];
 extern __thread long bench_cg_refs;
 
 #define cgroup_id(cgroup)	((cgroup)->id)
