@@ -13,11 +13,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kernel-log.h"
+#include "load-module.h"
 #include "sva-requester.h"
 #include "tap-fault.h"
 
@@ -25,13 +25,6 @@
 #define STORM_MS 3000
 
 static int requester;
-
-static int load(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-
-	return file < 0 ? -1 : (int)syscall(SYS_finit_module, file, "", 0);
-}
 
 static long milliseconds(void)
 {

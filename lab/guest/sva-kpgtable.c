@@ -18,10 +18,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 
 #include "dsa-user.h"
 #include "kpgtable.h"
+#include "load-module.h"
 #include "tap-fault.h"
 
 #define TRIES 5
@@ -30,13 +30,6 @@
 static struct queue queue[2];
 static int queues = 1;
 static int module;
-
-static int load(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-
-	return file < 0 ? -1 : (int)syscall(SYS_finit_module, file, "", 0);
-}
 
 /* A user may not go there, whatever the reason */
 static int refused(struct queue *queue, void *target)

@@ -22,6 +22,7 @@
 
 #include "dsa-user.h"
 #include "kernel-log.h"
+#include "load-module.h"
 #include "sva-requester.h"
 #include "tap-fault.h"
 
@@ -37,13 +38,6 @@ enum { FLAG_WRITE = 1 << 0, FLAG_USER = 1 << 6, FLAG_REMOTE = 1 << 7 };
 #define WAIT_MS 120000
 
 static int requester;
-
-static int load(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-
-	return file < 0 ? -1 : (int)syscall(SYS_finit_module, file, "", 0);
-}
 
 static int page_request(uint64_t addr, unsigned int flags)
 {

@@ -11,8 +11,8 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 
+#include "load-module.h"
 #include "sva-requester.h"
 #include "sva-user.h"
 
@@ -36,13 +36,6 @@ static void on_cpu(pid_t task, int number)
 	CPU_SET(number, &cpus);
 	if (sched_setaffinity(task, sizeof(cpus), &cpus))
 		printf("# %d is not bound to CPU %d: %s\n", task, number, strerror(errno));
-}
-
-static int load(const char *path)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-
-	return file < 0 ? -1 : (int)syscall(SYS_finit_module, file, "", 0);
 }
 
 static int seen(const char *what)
