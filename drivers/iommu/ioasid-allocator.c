@@ -3,18 +3,18 @@
  * IOASID core: the number space and custom allocators
  *
  * All ids of the system are in one xarray, lowest free number first: low
- * numbers keep the PASID tables of the devices small.  A custom allocator (the
+ * numbers keep the PASID tables of the devices small. A custom allocator (the
  * VT-d virtual command in a guest) takes precedence and chooses the numbers
  * itself; the xarray then only records them.
  *
  * 1. Custom allocators with the same two functions form a group that shares
  *    one number space; they differ in their private data only.
- * 2. The first allocator of the list and its group are active.  The others wait
+ * 2. The first allocator of the list and its group are active. The others wait
  *    until the last of that group is unregistered.
- * 3. The first custom allocator can only be registered while no id is out, or
+ * 3. The first custom allocator can only be registered without outstanding ids, or
  *    numbers of two spaces would mix.
- * 4. Unregistering the last of a group while ids are out is a bug of the
- *    caller.  The ids live on, their numbers are not given back to it.
+ * 4. Unregistering the last of a group with outstanding ids is a bug of the
+ *    caller. The ids live on, their numbers are not given back to it.
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
@@ -87,13 +87,13 @@ give_back:
 static void ioasid_number_give(struct ioasid_entry *e)
 {
 	if (ioasid_set_is_shared(e->set))
-		__ioasid_pool_give(e->set->pool, ioasid_set_pool_user(e->set),
+		__ioasid_pool_uncharge(e->set->pool, ioasid_set_pool_user(e->set),
 				   1);
 }
 
 /*
  * Give @e a number in [@min, @max], and take it from the pool unless the set has
- * done so.  May sleep.  Returns 0, -ENOSPC or -ENOMEM.
+ * done so. May sleep. Returns 0, -ENOSPC or -ENOMEM.
  */
 int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 {
@@ -102,7 +102,7 @@ int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 
 	xa_lock_irq(&ioasid_xa);
 	if (ioasid_set_is_shared(e->set))
-		ret = __ioasid_pool_take(e->set->pool,
+		ret = __ioasid_pool_charge(e->set->pool,
 					 ioasid_set_pool_user(e->set), 1);
 	if (ret)
 		goto out_unlock;
@@ -144,7 +144,7 @@ out_unlock:
 	return ret;
 }
 
-/* Nobody can find @e from here on; its number may be handed out at once. */
+/* Nobody can find @e from here on; its number may be allocated again at once. */
 void ioasid_number_free(struct ioasid_entry *e)
 {
 	struct ioasid_allocator_ops *ops;
@@ -185,12 +185,12 @@ bool ioasid_has_allocator(void)
  * @ops: its functions and data, must stay until it is unregistered
  *
  * Ids are taken from custom allocators as long as one is registered; see the
- * rules at the top of this file.  A result outside of the range that was asked
+ * rules at the top of this file. A result outside of the range that was asked
  * for is given back and the allocation fails.
  *
  * Context: Any context but NMI.
  * Return: 0; -EEXIST when @ops is registered already; -EAGAIN when it is the
- * first custom allocator and ids are out.
+ * first custom allocator and there are outstanding ids.
  */
 int ioasid_register_allocator(struct ioasid_allocator_ops *ops)
 {

@@ -3,11 +3,11 @@
  * IOASID core: charging ids to cgroups
  *
  * Ids of sets without quota are charged to the misc cgroup of the task that
- * causes their allocation: those are the ids of user space.  A set with a quota
+ * causes their allocation: those are the ids of user space. A set with a quota
  * is the kernel's own and limited by that.
  *
- * The cgroup is remembered in the id and uncharged when the id is gone, which
- * may be long after the task was moved or died and the cgroup was removed.
+ * The cgroup is remembered in the id and uncharged when the id is released,
+ * which may be long after the task was moved or died and the cgroup was removed.
  */
 #include <linux/export.h>
 #include <linux/misc_cgroup.h>
@@ -17,9 +17,9 @@
 #include <trace/events/ioasid.h>
 
 /*
- * For an id that cannot be found yet; its place in the pool is taken.  So the
+ * For an id that cannot be found yet; its place in the pool is taken. So the
  * capacity of the misc controller is never exceeded, and the only thing that
- * can refuse the charge is a limit.  Returns 0 or -EBUSY.
+ * can refuse the charge is a limit. Returns 0 or -EBUSY.
  */
 int ioasid_cg_charge(struct ioasid_entry *e)
 {
@@ -27,8 +27,7 @@ int ioasid_cg_charge(struct ioasid_entry *e)
 	int ret;
 
 	e->cg = NULL;
-	/* Ids from a test's pool are nobody's. */
-	if (!ioasid_set_is_shared(e->set) || e->set->pool != &ioasid_pool)
+	if (!e->set->charged)
 		return 0;
 
 	cg = get_current_misc_cg();

@@ -2,9 +2,9 @@
 /*
  * IOASID core: /sys/kernel/debug/ioasid
  *
- * Shows the pool, every set and every id, for people.  No ABI.  Sets that were
- * freed are shown until their last id is gone: that is how a user that does not
- * let go is found.
+ * Shows the pool, every set and every id, for people. No ABI. Sets that were
+ * freed are shown until their last id is released: that is how a user that does
+ * not drop its reference is found.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -24,7 +24,7 @@ static const char * const ioasid_state_names[] = {
 	[IOASID_STATE_IDLE] = "idle",
 	[IOASID_STATE_ACTIVE] = "active",
 	[IOASID_STATE_FREE_PENDING] = "free-pending",
-	[IOASID_STATE_GONE] = "gone",
+	[IOASID_STATE_RELEASED] = "released",
 };
 
 /**

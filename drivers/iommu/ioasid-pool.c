@@ -2,7 +2,7 @@
 /*
  * IOASID core: capacity
  *
- * The pool counts, it does not know numbers.  Whoever wants ids takes them from
+ * The pool counts, it does not know numbers. Whoever wants ids takes them from
  * it first, so that a promise (a quota, a reservation) can always be kept:
  *
  *	capacity = left + quotas of sets + ids of sets without quota
@@ -24,8 +24,8 @@
 #include "ioasid-private.h"
 
 /*
- * All ids.  Its lock also protects the pool, so that an id and its number are
- * taken under one, and the list of custom allocators.  A node is charged to the
+ * All ids. Its lock also protects the pool, so that an id and its number are
+ * taken under one, and the list of custom allocators. A node is charged to the
  * task that is the first to need it.
  */
 DEFINE_XARRAY_FLAGS(ioasid_xa, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ |
@@ -37,6 +37,10 @@ struct ioasid_pool ioasid_pool = {
 	.left = IOASID_MAX + 1 - IOASID_ALLOC_BASE,
 	.kept = 25,
 };
+
+/* As a parameter of the core, whatever its object file is called */
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "ioasid."
 
 module_param_named(kept_percent, ioasid_pool.kept, uint, 0644);
 MODULE_PARM_DESC(kept_percent,
@@ -62,7 +66,7 @@ static void ioasid_pool_check(const struct ioasid_pool *pool)
  * gets the rest as its capacity.  0 would mean "no such resource" to it; it may
  * have 1 too many then, as nobody gets to a charge when nothing is left here.
  */
-static void ioasid_pool_tell_cg(const struct ioasid_pool *pool)
+static void ioasid_pool_set_cg_capacity(const struct ioasid_pool *pool)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (pool == &ioasid_pool)
@@ -76,7 +80,7 @@ void __init ioasid_pool_init(void)
 	unsigned long flags;
 
 	xa_lock_irqsave(&ioasid_xa, flags);
-	ioasid_pool_tell_cg(&ioasid_pool);
+	ioasid_pool_set_cg_capacity(&ioasid_pool);
 	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 
@@ -86,7 +90,7 @@ static void ioasid_pool_changed(const struct ioasid_pool *pool,
 {
 	ioasid_pool_check(pool);
 	if (user == IOASID_POOL_QUOTA)
-		ioasid_pool_tell_cg(pool);
+		ioasid_pool_set_cg_capacity(pool);
 }
 
 /* How many ids users' sets can have together */
@@ -99,8 +103,8 @@ static u32 ioasid_pool_tenants(const struct ioasid_pool *pool)
 	return nr - DIV_ROUND_UP(nr * kept, 100);
 }
 
-/* Under the lock of ioasid_xa.  Returns 0, or -ENOSPC when fewer are left. */
-int __ioasid_pool_take(struct ioasid_pool *pool, enum ioasid_pool_user user,
+/* Under the lock of ioasid_xa. Returns 0, or -ENOSPC when fewer are left. */
+int __ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 		       u32 nr)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
@@ -116,20 +120,20 @@ int __ioasid_pool_take(struct ioasid_pool *pool, enum ioasid_pool_user user,
 }
 
 /* Returns 0, or -ENOSPC when fewer than @nr are left. */
-int ioasid_pool_take(struct ioasid_pool *pool, enum ioasid_pool_user user,
+int ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 		     u32 nr)
 {
 	unsigned long flags;
 	int ret;
 
 	xa_lock_irqsave(&ioasid_xa, flags);
-	ret = __ioasid_pool_take(pool, user, nr);
+	ret = __ioasid_pool_charge(pool, user, nr);
 	xa_unlock_irqrestore(&ioasid_xa, flags);
 	return ret;
 }
 
 /* Under the lock of ioasid_xa */
-void __ioasid_pool_give(struct ioasid_pool *pool, enum ioasid_pool_user user,
+void __ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 			u32 nr)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
@@ -140,13 +144,13 @@ void __ioasid_pool_give(struct ioasid_pool *pool, enum ioasid_pool_user user,
 	ioasid_pool_changed(pool, user);
 }
 
-void ioasid_pool_give(struct ioasid_pool *pool, enum ioasid_pool_user user,
+void ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 		      u32 nr)
 {
 	unsigned long flags;
 
 	xa_lock_irqsave(&ioasid_xa, flags);
-	__ioasid_pool_give(pool, user, nr);
+	__ioasid_pool_uncharge(pool, user, nr);
 	xa_unlock_irqrestore(&ioasid_xa, flags);
 }
 
@@ -176,7 +180,7 @@ void ioasid_pool_lower(struct ioasid_pool *pool, u32 total)
 		if (lower <= pool->left) {
 			pool->capacity -= lower;
 			pool->left -= lower;
-			ioasid_pool_tell_cg(pool);
+			ioasid_pool_set_cg_capacity(pool);
 		} else {
 			out = capacity - pool->left;
 		}
@@ -191,15 +195,15 @@ void ioasid_pool_lower(struct ioasid_pool *pool, u32 total)
 EXPORT_SYMBOL_IF_KUNIT(ioasid_pool_lower);
 
 /**
- * ioasid_install_capacity - tell how many ids the hardware allows
+ * ioasid_install_capacity - announce how many ids the hardware allows
  * @total: number of ids that can be allocated, reserved ones not counted
  *
- * For IOMMU drivers whose hardware has PASIDs.  Capacity is only lowered: of
+ * For IOMMU drivers whose hardware has PASIDs. Capacity is only lowered: of
  * several IOMMUs the one with the fewest ids counts, as an id is valid on all
- * of them.  Quotas given out before are kept.  When more is out than @total, the
+ * of them. Quotas reserved before are kept. When more ids are taken than @total, the
  * capacity stays as it is and a warning is logged.
  *
- * Without any call the capacity is that of 20-bit PASIDs.  The numbers that users
+ * Without any call the capacity is that of 20-bit PASIDs. The numbers that users
  * get end where the hardware's do: ioasid_get_max().
  *
  * Context: Any context but NMI.

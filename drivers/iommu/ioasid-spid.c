@@ -3,12 +3,12 @@
  * IOASID core: private ids of a set
  *
  * An SPID is what the owner of a set calls one of its ids; for a VMM it is the
- * PASID that the guest uses.  It is unique within the set, and an id has one at
+ * PASID that the guest uses. It is unique within the set, and an id has one at
  * most.
  *
- * A slot of set->spids is reserved before anything else, as that may sleep.  It is
+ * A slot of set->spids is reserved before anything else, as that may sleep. It is
  * filled, and emptied, under e->lock together with e->spid, so that the namespace
- * and the entry always agree.  An SPID stays in the namespace until all
+ * and the entry always agree. An SPID stays in the namespace until all
  * subscribers had UNBIND or FREE, so that it does not name another id before.
  * While they hear of UNBIND it can be looked up.
  */
@@ -25,21 +25,7 @@ ioasid_t ioasid_spid_current(const struct ioasid_entry *e)
 	return e->flags & IOASID_DETACHED ? INVALID_IOASID : e->spid;
 }
 
-/* Under e->lock and with the mark: the SPID may name another id now. */
-void ioasid_spid_pop(struct ioasid_entry *e)
-{
-	unsigned long flags;
-
-	lockdep_assert_held(&e->lock);
-	xa_lock_irqsave(&e->set->spids, flags);
-	__xa_erase(&e->set->spids, e->spid);
-	xa_unlock_irqrestore(&e->set->spids, flags);
-	e->spid = INVALID_IOASID;
-	e->flags &= ~IOASID_DETACHED;
-	ioasid_entry_end_use(e);
-}
-
-/* Under e->lock and with the mark.  Returns 0, -EEXIST or -EBUSY. */
+/* Under e->lock and with the mark. Returns 0, -EEXIST or -EBUSY. */
 static int ioasid_spid_name(struct ioasid_entry *e, ioasid_t spid)
 {
 	unsigned long flags;
@@ -65,7 +51,7 @@ static int ioasid_spid_name(struct ioasid_entry *e, ioasid_t spid)
  * @id: the id
  * @spid: what it shall be called in its set, anything but %INVALID_IOASID
  *
- * Subscribers get a BIND event.  Waits for another CPU, or a handler, that
+ * Subscribers get a BIND event. Waits for another CPU, or a handler, that
  * delivers an event of this id.
  *
  * Context: Process context, may sleep; notifiers run in it.
@@ -118,7 +104,7 @@ EXPORT_SYMBOL_GPL(ioasid_attach_spid);
  * ioasid_detach_spid - take the private id off an IOASID
  * @id: the id, may be being freed
  *
- * Subscribers get an UNBIND event, unless FREE was sent, which implies it.  The
+ * Subscribers get an UNBIND event, unless FREE was sent, which implies it. The
  * SPID may name another id of the set as soon as they had it: on return, unless
  * another CPU was delivering an event of this id: ioasid_wait_events().
  *

@@ -8,7 +8,7 @@
  *
  * In /sys/kernel/debug/ioasid-test:
  *
- * command	One command a write().  The errno is that of the function called.
+ * command	One command a write(). The errno is that of the function called.
  *
  *	set NAME null|mm [QUOTA]	make a set; mm: that of the writer
  *	end NAME			free the set
@@ -27,13 +27,13 @@
  * result	what the last alloc, find, free or put that succeeded returned
  * log		one line an event, oldest first; reading empties it
  *
- * Names have up to 15 characters and are not numbers.  References are the
+ * Names have up to 15 characters and are not numbers. References are the
  * writer's business, as they are for a driver; all else is undone when the
  * module is removed.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/kfifo.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -316,7 +316,7 @@ static int tc_set_command(const char *verb, struct tc_args *args, u32 x, u32 y)
 	if (!strcmp(verb, "end")) {
 		tc_set_end(s);
 	} else if (!strcmp(verb, "quota") && args->nr == 2) {
-		return ioasid_adjust_set(s->set, x);
+		return ioasid_set_adjust_quota(s->set, x);
 	} else if (!strcmp(verb, "find") && args->nr == 2) {
 		id = ioasid_find_by_spid(s->set, x, false);
 		if (id == INVALID_IOASID)

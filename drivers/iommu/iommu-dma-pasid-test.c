@@ -4,12 +4,12 @@
  *
  * Drives Intel DSAs, which software can let copy memory with any PASID, so
  * that what the IOMMU core does with PASIDs can be seen, and tested, from user
- * space.  A device is bound by its driver_override and named by its PCI
+ * space. A device is bound by its driver_override and named by its PCI
  * address.
  *
  * In /sys/kernel/debug/iommu-dma-pasid-test:
  *
- * command	One command a write().  The errno is that of the function called.
+ * command	One command a write(). The errno is that of the function called.
  *
  *	enable DEV MODE, disable DEV MODE	bypass iova kva; PASID in result
  *	attach DEV OTHER	a new PASID of DEV to OTHER's default domain
@@ -51,7 +51,7 @@
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
 #include <linux/iommu-dma-pasid.h>
 #include <linux/iopoll.h>
@@ -992,7 +992,7 @@ static void dpt_remove(struct pci_dev *pdev)
 
 /*
  * A device that is enabled halts when the PCI core takes bus mastering away,
- * and only a function level reset brings it back.  Its queues are gone after
+ * and only a function level reset brings it back. Its queues are gone after
  * the suspend; what PASIDs it has is not.
  */
 static int dpt_suspend(struct device *dev)

@@ -3,14 +3,14 @@
  * DMA with PASID for kernel drivers
  *
  * A driver whose device tags requests with a PASID, and that wants to do DMA
- * for the kernel with it, enables one here and goes on to use the DMA API.  It
+ * for the kernel with it, enables one here and goes on to use the DMA API. It
  * never gets more than its requests without PASID have: bypass only when the
  * administrator made the default domain of the device an identity domain.
  *
  * Documentation/driver-api/iommu-dma-pasid.rst
  */
 #include <linux/crash_dump.h>
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
 #include <linux/iommu-dma-pasid.h>
 #include <linux/export.h>
@@ -54,7 +54,7 @@ static int iommu_dma_pasid_refuse(struct device *dev,
 
 /*
  * One PASID outside of the number space of the IOASID core serves all devices:
- * PASID tables are per device.  With a custom allocator all numbers are those
+ * PASID tables are per device. With a custom allocator all numbers are those
  * of the host, which has to be asked.
  */
 static int iommu_dma_pasid_get_number(struct device *dev, ioasid_t *pasid)

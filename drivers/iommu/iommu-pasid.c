@@ -3,11 +3,11 @@
  * IOMMU core: domains attached to PASIDs of a device
  *
  * The requests without PASID of a device, those of its requester id (RID), go
- * to the domain of its group.  Here are the requests with PASID: each PASID of
+ * to the domain of its group. Here are the requests with PASID: each PASID of
  * a device can have a domain of its own, or share one with others.
  *
  * An attachment holds a reference to its IOASID, so that the number is not
- * handed out again while a PASID table names it.  When the IOASID is freed
+ * allocated again while a PASID table names it. When the IOASID is freed
  * nonetheless, by its set's owner, the attachment is taken apart from the
  * workqueue of the IOASID core, and the reference goes with it.
  *
@@ -19,7 +19,7 @@
 #include <linux/debugfs.h>
 #include <linux/hashtable.h>
 #include <linux/init.h>
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
@@ -96,7 +96,7 @@ static u32 __init iommu_kernel_share(u32 ids)
 }
 
 /**
- * iommu_install_pasids - tell how many PASIDs the IOMMUs have
+ * iommu_install_pasids - announce how many PASIDs the IOMMUs have
  * @limit: PASIDs are smaller than this
  *
  * For the driver of the IOMMUs, at boot, with the limit of the IOMMU that has
@@ -147,7 +147,7 @@ ioasid_t iommu_pasid_limit(struct device *dev)
  * @group: the group, locked
  * @dev: a device of it
  *
- * A request with PASID is routed by its address as any other one.  Unless all
+ * A request with PASID is routed by its address as any other one. Unless all
  * switches above send it to the IOMMU (PCIe ACS), a peer may take it for a
  * request to itself: an I/O virtual address can be any number.
  *
@@ -292,7 +292,7 @@ void iommu_group_detach_pasid(struct iommu_group *group,
  * of IOMMUs serves; an IOMMU refuses a domain that it cannot walk as it is.
  *
  * Freeing @pasid detaches it, some time later, from a workqueue; the number is
- * not handed out again before that.
+ * not allocated again before that.
  *
  * Context: Process context, may sleep. Takes the group's mutex.
  * Return: 0; -ENODEV when @dev has no group or no IOMMU; -EINVAL when @domain
@@ -354,7 +354,7 @@ EXPORT_SYMBOL_IF_KUNIT(iommu_detach_device_pasid);
  * @group: the group of @dev, locked
  * @dev: the device that its driver, or the bus, is done with
  *
- * Its driver should have done so.  The tables behind a leftover may be freed
+ * Its driver should have done so. The tables behind a leftover may be freed
  * next, so do not leave that to chance.
  */
 void iommu_group_detach_leftovers(struct iommu_group *group, struct device *dev)
@@ -407,7 +407,7 @@ static void iommu_pasid_free_work_fn(struct work_struct *work)
 		group = iommu_group_ref_get(gp->group);
 		spin_unlock_irq(&iommu_pasid_lock);
 
-		/* @gp may be gone, and the number taken by another one. */
+		/* @gp may be freed, and the number taken by another one. */
 		mutex_lock(&group->mutex);
 		gp = entry_group_pasid(xa_load(&group->pasid_array, pasid));
 		if (gp && gp->freed)

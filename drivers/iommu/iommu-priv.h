@@ -5,7 +5,7 @@
 #ifndef __IOMMU_PRIV_H
 #define __IOMMU_PRIV_H
 
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/mutex.h>

@@ -3,12 +3,12 @@
  * IOMMU core: bonds of devices with address spaces of processes
  *
  * What iommu_sva_bind_device() returns is a bond of the core, which has that of
- * the IOMMU driver inside.  It is among the PASIDs of its group, next to the
+ * the IOMMU driver inside. It is among the PASIDs of its group, next to the
  * domains: ownership, the type of the default domain, and who cleans up behind
  * a driver are about both.
  *
  * A bond can lose its device: the device's driver is unbound, or the device
- * unplugged, and somebody has not unbound yet.  The bond is dead then.  Nothing
+ * unplugged, and somebody has not unbound yet. The bond is dead then. Nothing
  * of it is in the IOMMU, and its PASID is free for others of the group; it only
  * waits for those who hold it.
  *
@@ -302,7 +302,7 @@ EXPORT_SYMBOL_GPL(iommu_sva_get_pasid);
  * @group: the group of @dev, locked
  * @dev: the device that its driver, or the bus, is done with
  *
- * Its driver should have unbound them.  The tables of the device's PASIDs may be
+ * Its driver should have unbound them. The tables of the device's PASIDs may be
  * freed next, or the device given to user space.
  */
 void iommu_group_end_bonds(struct iommu_group *group, struct device *dev)

@@ -5,7 +5,7 @@
 #ifndef _IOPF_PASID_H
 #define _IOPF_PASID_H
 
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 #include <linux/iommu.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>

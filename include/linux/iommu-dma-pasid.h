@@ -8,7 +8,7 @@
 #define __LINUX_IOMMU_DMA_PASID_H
 
 #include <linux/errno.h>
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 
 struct device;
 struct iommu_domain;

@@ -2,16 +2,16 @@
 /*
  * IOASID files of the misc controller
  *
- * An IOASID (on PCI: a PASID) tags a DMA request with an address space.  There
+ * An IOASID (on PCI: a PASID) tags a DMA request with an address space. There
  * are at most 2^20 of them in a system, often far fewer, and a task that takes
  * them all keeps everybody else from using their devices.
  *
- * The misc controller counts and limits them.  The files here have no counters
+ * The misc controller counts and limits them. The files here have no counters
  * of their own: ioasids.{max,current,events} are the line "ioasids" of
  * misc.{max,current,events}, for people and tools that know those names.
  *
  * A task is refused an id when its cgroup or an ancestor is at its limit.
- * Lowering a limit below what is in use takes no id away.  An id stays charged
+ * Lowering a limit below what is in use takes no id away. An id stays charged
  * to the cgroup that its task was in when the id was allocated, until the id is
  * gone, whatever becomes of the task and the cgroup.
  */
@@ -77,7 +77,7 @@ static int ioasids_events_show(struct seq_file *sf, void *v)
 
 /*
  * The files belong to misc and so would be called misc.ioasids.*; NO_PREFIX
- * gives them the names that a controller of that name would have.  The root
+ * gives them the names that a controller of that name would have. The root
  * cgroup cannot be limited and has none of them.
  */
 static struct cftype ioasids_files[] = {

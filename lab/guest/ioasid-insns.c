@@ -17,8 +17,8 @@
 #define MAX	((1U << 20) - 1)
 #define ROUNDS	100
 
-#if __has_include(<linux/ioasid-core.h>)
-#include <linux/ioasid-core.h>
+#if __has_include(<linux/ioasid-types.h>)
+#include <linux/ioasid.h>
 #define new_set()	ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL)
 #define end_set(set)	ioasid_set_free(set)
 #define free_id(set, id)	ioasid_free(set, id)

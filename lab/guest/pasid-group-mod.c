@@ -21,7 +21,7 @@
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/module.h>

@@ -3,15 +3,15 @@
  * A device that halts
  *
  * It has stopped all work, answers commands with errors, and stays so until it
- * is reset (DSA specification 5.3 and 9.2, GENSTS).  The interrupt thread that
+ * is reset (DSA specification 5.3 and 9.2, GENSTS). The interrupt thread that
  * hears of it also completes commands, for which others wait with a wq_lock: it
- * takes none.  It fails the command that is pending and marks the queues; the
+ * takes none. It fails the command that is pending and marks the queues; the
  * rest is up to a work:
  *
  *  - what kernel clients have in flight is aborted, what they submit refused;
  *  - processes lose their queue, as when it is disabled.
  *
- * The queues stay as they are configured.  A reset brings them back, see
+ * The queues stay as they are configured. A reset brings them back, see
  * reset.c; to be used again by clients as they are, and by processes that open
  * them anew.
  */

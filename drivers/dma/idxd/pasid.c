@@ -3,7 +3,7 @@
  * System PASID: kernel work queues that tag their DMA with a PASID
  *
  * The PASID comes from iommu_dma_pasid_enable() and is there from probe to
- * remove, whether user space has SVA or not.  What kernel queues put into
+ * remove, whether user space has SVA or not. What kernel queues put into
  * descriptors are addresses of the DMA API in each mode offered, so the rest
  * of the driver only has to know the number and whether requests with it are
  * privileged.
@@ -11,7 +11,7 @@
  * Completion interrupts of descriptors that are not privileged take two
  * permissions: GENCFG.User-mode Interrupts Enable, and an MSI-X permission
  * entry with the very PASID of the descriptor (DSA specification 9.2, GENCFG
- * and MSI-X Permission Table).  The latter is why enabling the former gives
+ * and MSI-X Permission Table). The latter is why enabling the former gives
  * user space no interrupt of the kernel.
  *
  * Whoever calls idxd_disable_system_pasid() has disabled the device: disabling

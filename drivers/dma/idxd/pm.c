@@ -3,7 +3,7 @@
  * Suspend
  *
  * A sleep may take the device's registers like a function level reset, and its
- * queues are paused and brought back like there.  The locks are not held
+ * queues are paused and brought back like there. The locks are not held
  * meanwhile: another task may resume the device, and nobody runs who would use
  * it.
  */

@@ -4,7 +4,7 @@
  *
  * The reset takes the device's registers; the driver keeps what it wrote, and
  * the PCI core restores the configuration space with the PASID capability and
- * the MSI-X table.  So kernel queues are paused and drained before the reset,
+ * the MSI-X table. So kernel queues are paused and drained before the reset,
  * written and enabled again behind it, and their clients notice nothing.
  * Those of user space are written again too, but what they had in flight is
  * lost, and only they can know.
@@ -44,7 +44,7 @@ void idxd_reset_unlock(struct idxd_device *idxd)
 }
 
 /*
- * All locks are held from here to idxd_reset_done().  The PCI core calls both
+ * All locks are held from here to idxd_reset_done(). The PCI core calls both
  * from one task, with the device locked.
  */
 void idxd_reset_prepare(struct pci_dev *pdev)

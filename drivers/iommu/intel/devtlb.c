@@ -3,7 +3,7 @@
  * Flushes of device TLBs
  *
  * A device answers each invalidation of its TLB, or hardware reports a time-out
- * (VT-d 4.0, 6.5.2.11).  Who waits for the answer holds spinlocks, and may be
+ * (VT-d 4.0, 6.5.2.11). Who waits for the answer holds spinlocks, and may be
  * in munmap(): so none is sent to a device that is gone or is being reset, and
  * one that does not answer is not asked again, and may do no DMA.
  */
@@ -50,7 +50,7 @@ void intel_flush_dev_tlb(struct device_domain_info *info, u32 pasid, u64 addr,
 		ret = devtlb_send(info, pasid, addr, order);
 		/*
 		 * Some devices answer before their writes with what they flush
-		 * are out.  The second answer comes behind those.
+		 * are out. The second answer comes behind those.
 		 */
 		if (!ret && unlikely(info->dtlb_extra_inval))
 			ret = devtlb_send(info, pasid, addr, order);

@@ -5,7 +5,7 @@
 #if !defined(_TRACE_IOASID_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_IOASID_H
 
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 #include <linux/tracepoint.h>
 
 DECLARE_EVENT_CLASS(ioasid_id,
@@ -28,8 +28,8 @@ DEFINE_EVENT(ioasid_id, alloc,
 	TP_ARGS(set, id)
 );
 
-/* Its number can be handed out again */
-DEFINE_EVENT(ioasid_id, gone,
+/* Its number can be allocated again */
+DEFINE_EVENT(ioasid_id, release,
 	TP_PROTO(u32 set, ioasid_t id),
 	TP_ARGS(set, id)
 );

@@ -6,7 +6,7 @@
 #define _TRACE_IOMMU_PASID_H
 
 #include <linux/device.h>
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 #include <linux/tracepoint.h>
 
 /* Domain types are those of linux/iommu.h, as numbers */
@@ -45,7 +45,7 @@ DEFINE_EVENT(iommu_pasid_domain, iommu_pasid_detach,
 );
 
 /*
- * An IOMMU was told to forget translations of a PASID: npages (of 4 KiB) at
+ * An IOMMU invalidates translations of a PASID: npages (of 4 KiB) at
  * addr, all of them when npages is 0
  */
 TRACE_EVENT(iommu_pasid_flush,

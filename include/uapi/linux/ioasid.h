@@ -36,7 +36,7 @@
  *  - ENOMEM, EFAULT: As everywhere.
  *
  * What fails has not happened, also when it fails with EFAULT because out_*
- * members cannot be written: they are tried first.  Only when another thread takes
+ * members cannot be written: they are tried first. Only when another thread takes
  * the memory away while the ioctl runs, an id may have been freed by FREE.
  *
  * A program finds out what a kernel can do by trying it. There is no version to
@@ -44,7 +44,7 @@
  */
 
 /* See Documentation/userspace-api/ioctl/ioctl-number.rst; 0x00 is not used. */
-#define IOASID_TYPE	'^'
+#define IOASID_IOC_MAGIC	'^'
 
 /**
  * enum ioasid_type - what an IOASID is for
@@ -96,7 +96,7 @@ struct ioasid_get_info {
 	__u32 out_limit;
 };
 
-#define IOASID_GET_INFO		_IO(IOASID_TYPE, 0x01)
+#define IOASID_GET_INFO		_IO(IOASID_IOC_MAGIC, 0x01)
 
 /**
  * struct ioasid_alloc - ioctl(IOASID_ALLOC)
@@ -106,7 +106,7 @@ struct ioasid_get_info {
  * @min: lowest IOASID wanted
  * @max: highest IOASID wanted
  * @out_ioasid: the IOASID
- * @cookie: any number; events of the IOASID have it, and QUERY tells it
+ * @cookie: any number; events of the IOASID have it, and QUERY returns it
  *
  * Allocates an IOASID in the range that is free and charges it to the caller's
  * cgroup. Which one is the kernel's choice; for IOASID_TYPE_NONE, which no device
@@ -126,20 +126,20 @@ struct ioasid_alloc {
 	__aligned_u64 cookie;
 };
 
-#define IOASID_ALLOC		_IO(IOASID_TYPE, 0x02)
+#define IOASID_ALLOC		_IO(IOASID_IOC_MAGIC, 0x02)
 
 /**
  * struct ioasid_free - ioctl(IOASID_FREE)
  * @size: sizeof(struct ioasid_free)
  * @flags: must be 0
  * @ioasid: the IOASID
- * @out_pending: 1 when the kernel still uses it, 0 when it is gone
+ * @out_pending: 1 when the kernel still uses it, 0 when it is released
  *
  * Takes the IOASID away from whoever uses it, a guest with its SPID included.
- * When a user in the kernel needs time to let go, out_pending is 1: the IOASID
- * stays charged and its number is not handed out again before an event of type
- * IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY, another
- * FREE too.
+ * When a user in the kernel needs time to drop its reference, out_pending is 1:
+ * the IOASID stays charged and its number is not allocated again before an event
+ * of type IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY,
+ * another FREE too.
  *
  * When it returns, all users that translate have forgotten the SPID, and it can be
  * set for another IOASID.
@@ -151,7 +151,7 @@ struct ioasid_free {
 	__u32 out_pending;
 };
 
-#define IOASID_FREE		_IO(IOASID_TYPE, 0x03)
+#define IOASID_FREE		_IO(IOASID_IOC_MAGIC, 0x03)
 
 /**
  * struct ioasid_set_spid - ioctl(IOASID_SET_SPID)
@@ -163,7 +163,7 @@ struct ioasid_free {
  *
  * An IOASID has one SPID at most, and an SPID names one IOASID of the file at
  * most (EEXIST). Two files can use the same SPIDs. Users in the kernel that
- * translate, as the PASID table of a virtual CPU, are told.
+ * translate, as the PASID table of a virtual CPU, are notified.
  */
 struct ioasid_set_spid {
 	__u32 size;
@@ -172,7 +172,7 @@ struct ioasid_set_spid {
 	__u32 spid;
 };
 
-#define IOASID_SET_SPID		_IO(IOASID_TYPE, 0x04)
+#define IOASID_SET_SPID		_IO(IOASID_IOC_MAGIC, 0x04)
 
 /**
  * struct ioasid_clear_spid - ioctl(IOASID_CLEAR_SPID)
@@ -191,7 +191,7 @@ struct ioasid_clear_spid {
 	__u32 __reserved;
 };
 
-#define IOASID_CLEAR_SPID	_IO(IOASID_TYPE, 0x05)
+#define IOASID_CLEAR_SPID	_IO(IOASID_IOC_MAGIC, 0x05)
 
 /**
  * struct ioasid_find_spid - ioctl(IOASID_FIND_SPID)
@@ -207,13 +207,13 @@ struct ioasid_find_spid {
 	__u32 out_ioasid;
 };
 
-#define IOASID_FIND_SPID	_IO(IOASID_TYPE, 0x06)
+#define IOASID_FIND_SPID	_IO(IOASID_IOC_MAGIC, 0x06)
 
 /**
  * enum ioasid_id_state - what becomes of an IOASID
  * @IOASID_STATE_LIVE: it is allocated
  * @IOASID_STATE_FREEING: it was freed, by FREE or by the kernel, and has users in
- *			  the kernel that have not let go. IOASID_EVENT_FREED will
+ *			  the kernel that refer to it still. IOASID_EVENT_FREED will
  *			  come.
  */
 enum ioasid_id_state {
@@ -239,7 +239,7 @@ struct ioasid_query {
 	__aligned_u64 out_cookie;
 };
 
-#define IOASID_QUERY		_IO(IOASID_TYPE, 0x0c)
+#define IOASID_QUERY		_IO(IOASID_IOC_MAGIC, 0x0c)
 
 /**
  * enum ioasid_event_type - types of events
@@ -271,13 +271,13 @@ struct ioasid_event {
 };
 
 /**
- * struct ioasid_event_freed - an IOASID is gone
+ * struct ioasid_event_freed - an IOASID is released
  * @header: type IOASID_EVENT_FREED, flags 0
  * @ioasid: the IOASID
  * @cookie: cookie of its ALLOC
  *
  * For an IOASID that FREE left pending, or that the kernel freed of itself. Its
- * number may be allocated again by now; the cookie tells which one is meant.
+ * number may be allocated again by now; the cookie says which one is meant.
  */
 struct ioasid_event_freed {
 	struct ioasid_event header;

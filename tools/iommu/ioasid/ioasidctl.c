@@ -49,7 +49,7 @@ static int dev_open(void)
 	return fd;
 }
 
-/* The first line of a file, without its end.  Returns false if there is none. */
+/* The first line of a file, without its end. Returns false if there is none. */
 static bool read_line(const char *path, char *buf, size_t size)
 {
 	FILE *f = fopen(path, "re");
@@ -249,11 +249,11 @@ static void print_events(int fd)
 		memcpy(&event, pos, size < sizeof(event) ? size : sizeof(event));
 		pos += size;
 		if (event.header.type == IOASID_EVENT_FREED)
-			printf("gone %u\n", event.ioasid);
+			printf("released %u\n", event.ioasid);
 	}
 }
 
-/* One line of "ioasidctl shell".  Returns false to quit. */
+/* One line of "ioasidctl shell". Returns false to quit. */
 static bool shell_command(int fd, char *line)
 {
 	uint32_t x = 0, y = 0;
@@ -280,7 +280,7 @@ static bool shell_command(int fd, char *line)
 
 		ret = ioctl(fd, IOASID_FREE, &arg);
 		if (!ret)
-			printf("%s %u\n", arg.out_pending ? "pending" : "gone",
+			printf("%s %u\n", arg.out_pending ? "pending" : "released",
 			       x);
 	} else if (!strcmp(verb, "spid") && nr == 2) {
 		struct ioasid_set_spid arg = {

@@ -4,9 +4,9 @@
  * in the kernel.
  *
  * Memory: a list of free objects for each size and thread, as the fast path of
- * SLUB.  Sizes are rounded up as kmalloc() does.
+ * SLUB. Sizes are rounded up as kmalloc() does.
  *
- * RCU: readers pay nothing (QSBR).  Callbacks run in the thread that queued them,
+ * RCU: readers pay nothing (QSBR). Callbacks run in the thread that queued them,
  * a thousand at a time after one grace period, so their time is measured, too.
  */
 #include <stdio.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Measures one of three: BENCH_CORE this core, BENCH_STOCK 6.1's ioasid.c,
- * BENCH_IDA lib/idr.c.  One line for each figure: name, nanoseconds (or bytes).
- * bench.py runs all of them and compares.  With BENCH_TURNS in the environment,
+ * BENCH_IDA lib/idr.c. One line for each figure: name, nanoseconds (or bytes).
+ * bench.py runs all of them and compares. With BENCH_TURNS in the environment,
  * a socket, two programs take turns: what both of them can do is measured in one,
  * then in the other, as CPU and caches are shared with whoever else has the machine.
  * With BENCH_PAIRS only allocating and freeing is measured.
@@ -148,7 +148,7 @@ static void pass_turn(void)
 } while (0)
 
 /*
- * Runs the statement OPS times and reports nanoseconds of CPU for one.  Does so
+ * Runs the statement OPS times and reports nanoseconds of CPU for one. Does so
  * several times and takes the least, as whatever else runs on the machine only
  * adds to it.
  */
@@ -167,7 +167,7 @@ static void pass_turn(void)
 	report(name, live, __least);					\
 } while (0)
 
-/* Reports the second time.  The first replaces what others left in the caches. */
+/* Reports the second time. The first replaces what others left in the caches. */
 #define MEASURE_AGAIN(name, live, statement) do {			\
 	double __from = 0;						\
 	int __time;							\
@@ -229,7 +229,7 @@ static noinline void empty(set_t set, unsigned int live)
 {
 	double from = now();
 #ifdef BENCH_CORE
-	ioasid_free_all_in_set(set);
+	ioasid_set_free_all(set);
 #else
 	unsigned int i;
 

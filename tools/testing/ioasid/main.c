@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the tests and reports in KTAP.  After each of them everything that the
+ * Runs the tests and reports in KTAP. After each of them everything that the
  * core allocated must be gone again and nothing may have warned.
  *
  *	ioasid-test [NAME...]	those whose name begins with one of these

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the core needs of the kernel and tools/testing/radix-tree does not have,
- * for the tests.  All of it looks for misuse: sleeping where one may not, locks
+ * for the tests. All of it looks for misuse: sleeping where one may not, locks
  * that are not held, interrupts switched on too early.
  */
 #include <sched.h>

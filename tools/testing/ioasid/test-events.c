@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Events: their order, that each comes as often as it should, and what handlers
- * may do.  In user space a handler can be stopped in the middle, which the
+ * may do. In user space a handler can be stopped in the middle, which the
  * KUnit tests cannot do.
  */
 #include <pthread.h>
@@ -118,7 +118,7 @@ static void events_free_once(void)
 	EXPECT_EQ(ioasid_attach_spid(id, 3), -EBUSY);
 	EXPECT_EQ(ioasid_detach_spid(id), -ENOENT);
 	EXPECT(!ioasid_free(set, id));
-	ioasid_free_all_in_set(set);
+	ioasid_set_free_all(set);
 	/* The number is taken, the SPID is not. */
 	EXPECT_EQ(new_id(set, id, id, NULL), INVALID_IOASID);
 	EXPECT_EQ(new_id(set, 0, IOASID_MAX, NULL), 3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Allocation failures, one at a time: the first allocation of a call fails, then
- * the second, until none is left to fail and the call succeeds.  Each failing
+ * the second, until none is left to fail and the call succeeds. Each failing
  * call returns -ENOMEM and leaves everything as it was.
  */
 #include <stdio.h>
@@ -66,7 +66,7 @@ static void snapshot(struct snapshot *s)
  * sweep - let each allocation of a call fail
  * @call: the call, returns 0 or an error
  * @want: how many allocations it has at least
- * @max_nodes: how many xarray nodes a failed call may leave behind.  A tree that
+ * @max_nodes: how many xarray nodes a failed call may leave behind. A tree that
  *	       grew higher before a node could not be had stays high; the next
  *	       call uses that.
  */
@@ -202,7 +202,7 @@ static void fail_attach_spid(void)
 }
 
 /*
- * The xarray keeps the nodes that it got before one could not be had.  They go
+ * The xarray keeps the nodes that it got before one could not be had. They go
  * with the set, and do not look like ids that are out.
  */
 static void fail_leaves_nodes(void)
@@ -291,31 +291,31 @@ static void race_attach_spid(void)
 
 static void (*half_made)(ioasid_t id);
 
-/* The linker sends the call of ioasid-core.c here: --wrap */
-int __real_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
-			  void *private, bool *emit);
-int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
-			  void *private, bool *emit);
+/* The linker sends the calls of ioasid.c here: --wrap */
+int __real_ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min,
+			       ioasid_t max);
+int __wrap_ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min,
+			       ioasid_t max);
 
-int __wrap_ioasid_set_add(struct ioasid_set *set, struct ioasid_entry *e,
-			  void *private, bool *emit)
+/* It has its number and is not published. */
+int __wrap_ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min,
+			       ioasid_t max)
 {
-	if (half_made)
+	int ret = __real_ioasid_number_alloc(e, min, max);
+
+	if (!ret && half_made)
 		half_made(e->id);
-	return __real_ioasid_set_add(set, e, private, emit);
+	return ret;
 }
 
-void __real_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
-				 void *private);
-void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
-				 void *private);
+void __real_ioasid_number_free(struct ioasid_entry *e);
+void __wrap_ioasid_number_free(struct ioasid_entry *e);
 
-/* The id left the set, so RCU is all that keeps it. */
-void __wrap_ioasid_set_tell_gone(struct ioasid_set *set, ioasid_t id,
-				 void *private)
+/* It is about to leave the set, so RCU will be all that keeps that. */
+void __wrap_ioasid_number_free(struct ioasid_entry *e)
 {
-	EXPECT(rcu_read_ongoing());
-	__real_ioasid_set_tell_gone(set, id, private);
+	EXPECT(rcu_read_ongoing() || e->state == IOASID_STATE_NEW);
+	__real_ioasid_number_free(e);
 }
 
 static bool getter_of_nothing(void *data)

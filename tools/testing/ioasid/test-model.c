@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Random operations on the core and on a model of it that is slow and obvious:
- * arrays, searched from the beginning.  After each operation the results, the
+ * arrays, searched from the beginning. After each operation the results, the
  * events and all that can be seen of both must be equal.
  *
  * Subscribers act on what they are told, at random as well: they get, put, free
- * and detach in their handlers.  The core goes first; what its handlers saw and
+ * and detach in their handlers. The core goes first; what its handlers saw and
  * did is written down, and the model has to produce the same events and, doing
  * the same in its turn, the same results.
  *
@@ -746,7 +746,7 @@ static void op_adjust(void)
 		want = -EINVAL;
 	else if (quota > sets[s].quota && quota - sets[s].quota > pool.left)
 		want = -ENOSPC;
-	CHECK("adjust", ioasid_adjust_set(sets[s].real, quota), want);
+	CHECK("adjust", ioasid_set_adjust_quota(sets[s].real, quota), want);
 	if (want)
 		return;
 	pool.left += sets[s].quota - quota;
@@ -790,7 +790,7 @@ static void op_free_all(void)
 
 	if (s < 0 || random_below(4))
 		return;
-	ioasid_free_all_in_set(sets[s].real);
+	ioasid_set_free_all(sets[s].real);
 	m_free_all(s);
 }
 

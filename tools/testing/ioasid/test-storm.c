@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Threads that do everything at once.  While it goes on, subscribers check what
+ * Threads that do everything at once. While it goes on, subscribers check what
  * they are told about each id, and holders that their number stays theirs; at
  * the end nothing may be left.
  *
@@ -306,11 +306,11 @@ static void one_op(struct storm *me)
 		break;
 	case 30:
 		ioasid_set_for_each_ioasid(set, walk, set);
-		ioasid_adjust_set(sets[SETS - 1], 1 + random_below(20));
+		ioasid_set_adjust_quota(sets[SETS - 1], 1 + random_below(20));
 		break;
 	case 31:
 		if (!random_below(8))
-			ioasid_free_all_in_set(set);
+			ioasid_set_free_all(set);
 		if (!random_below(16))
 			short_set();
 		if (!random_below(32))
@@ -386,7 +386,7 @@ static void storm(void)
 }
 
 /*
- * One thread takes an id into use while another frees it.  Nobody wants all events,
+ * One thread takes an id into use while another frees it. Nobody wants all events,
  * so freeing takes the short way if it can; a use that was given is told of it.
  */
 static struct ioasid_set *in_use_set;

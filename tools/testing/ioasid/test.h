@@ -3,7 +3,7 @@
 #ifndef _IOASID_TEST_H
 #define _IOASID_TEST_H
 
-#include <linux/ioasid-core.h>
+#include <linux/ioasid.h>
 #include <linux/notifier.h>
 
 #include "shim.h"

@@ -412,16 +412,16 @@ TEST_F(dev, unknown_commands_are_enotty)
 			continue;
 		if (nr == _IOC_NR(IOASID_QUERY))
 			continue;
-		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_TYPE, nr), arg));
+		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_IOC_MAGIC, nr), arg));
 	}
 	/* Known numbers with a direction, a size or another letter */
 	for (nr = 1; nr < 7; nr++) {
 		EXPECT_EQ(ENOTTY, cmd(self->fd,
-				      _IOC(_IOC_READ, IOASID_TYPE, nr, 0), arg));
+				      _IOC(_IOC_READ, IOASID_IOC_MAGIC, nr, 0), arg));
 		EXPECT_EQ(ENOTTY, cmd(self->fd,
-				      _IOC(_IOC_NONE, IOASID_TYPE, nr, 16),
+				      _IOC(_IOC_NONE, IOASID_IOC_MAGIC, nr, 16),
 				      arg));
-		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_TYPE + 1, nr), arg));
+		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_IOC_MAGIC + 1, nr), arg));
 	}
 }
 

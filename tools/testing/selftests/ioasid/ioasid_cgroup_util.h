@@ -107,7 +107,7 @@ static __unused_fn int cg_remove(const struct cgroup *cg)
 /*
  * A process that lives in a cgroup, holds ids and does what it is told, one
  * letter at a time: 'a' allocate, 'r' allocate in a range that is taken, 'f'
- * free the last one, 'c' close the file, 'q' quit.  It answers each with the
+ * free the last one, 'c' close the file, 'q' quit. It answers each with the
  * return value.
  */
 struct worker {

@@ -163,7 +163,7 @@ static void *let_go(void *data)
 
 /*
  * A number can be allocated again when it is free, which is before the file is
- * told that the old id is gone.  That is no event of the new one.
+ * told that the old id is gone. That is no event of the new one.
  */
 TEST_F(events, number_that_is_allocated_again_at_once)
 {
@@ -493,7 +493,7 @@ static void doer_end(struct doer *d)
 #define RACES	1000
 
 /*
- * The kernel frees an id while ALLOC is about to return it.  It is there, or its
+ * The kernel frees an id while ALLOC is about to return it. It is there, or its
  * event is.
  */
 TEST_F(events, freed_while_alloc_returns)

@@ -3,7 +3,7 @@
  * Fail every allocation on the call chain of each command in turn
  *
  * /proc/self/fail-nth (CONFIG_FAULT_INJECTION) makes the nth allocation of the
- * task fail.  n goes up until a command comes through without a failure; each
+ * task fail. n goes up until a command comes through without a failure; each
  * command before that must have failed with an errno that is allowed, and have
  * left nothing behind, or succeeded.
  *

@@ -47,7 +47,7 @@ static uint32_t rnd_value(void)
 	}
 }
 
-/* Any command, size and content.  Returns false for a wrong errno. */
+/* Any command, size and content. Returns false for a wrong errno. */
 static bool wild(struct model *m)
 {
 	static const int known[] = {
@@ -73,7 +73,7 @@ static bool wild(struct model *m)
 		   nr == _IOC_NR(IOASID_CLEAR_SPID)) {
 		arg[2] = rnd() % BASE;
 	}
-	ret = cmd(m->fd, _IO(IOASID_TYPE, nr),
+	ret = cmd(m->fd, _IO(IOASID_IOC_MAGIC, nr),
 		  rnd() % 50 ? arg : (void *)(uintptr_t)rnd());
 	if (!ret)
 		return nr == _IOC_NR(IOASID_GET_INFO) ||
@@ -85,7 +85,7 @@ static bool wild(struct model *m)
 	return false;
 }
 
-/* One command that the model predicts.  Returns false if it was wrong. */
+/* One command that the model predicts. Returns false if it was wrong. */
 static bool step(struct model *files, struct model *m)
 {
 	uint32_t i = rnd() % NR_IDS, id = BASE + i, spid = rnd() % 100;

@@ -319,7 +319,7 @@ static int count(const char *text, const char *what)
 	return nr;
 }
 
-/* A task chooses its name.  It cannot write lines, or colours, with it. */
+/* A task chooses its name. It cannot write lines, or colours, with it. */
 TEST_F(ids, names_of_tasks_are_escaped)
 {
 	static const char *const names[] = {
@@ -401,7 +401,7 @@ TEST_F(ids, debugfs_shows_each_set_once)
 #define LEFT_ON_SLOW_KERNEL	20000
 
 /*
- * Take all that there are for /dev/ioasid.  Nobody else may allocate meanwhile.
+ * Take all that there are for /dev/ioasid. Nobody else may allocate meanwhile.
  * Where that is too much work, the quota of a set of the kernel has taken most of
  * them before.
  */

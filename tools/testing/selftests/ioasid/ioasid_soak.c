@@ -2,12 +2,12 @@
 /*
  * Everything at once, for as long as wanted: threads that share files, random
  * ioctls, cgroups that come and go with their tasks, kernel users that hold on
- * to ids, and SIGKILL for all of them.  What is out and charged, and the memory
+ * to ids, and SIGKILL for all of them. What is out and charged, and the memory
  * of it, must be the same before and after.
  *
  *	ioasid_soak SECONDS [SEED]
  *
- * Not run by default.  Wants the test client (CONFIG_IOASID_TEST) and, to see
+ * Not run by default. Wants the test client (CONFIG_IOASID_TEST) and, to see
  * leaks exactly, slab_nomerge on the kernel's command line.
  */
 #include <pthread.h>

@@ -24,7 +24,7 @@
 #define __unused_fn	__attribute__((unused))
 
 /*
- * Of the harness: a limit is for a test that hangs.  How long one takes that
+ * Of the harness: a limit is for a test that hangs. How long one takes that
  * does not is up to the kernel's debugging, the machine, and what else that
  * machine does.
  */

@@ -1,0 +1,784 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/ioasid: IOASIDs for user space
+ *
+ * 1. Each open file is one set of IOASIDs. Whoever has the file may use it; no
+ *    other file reaches its ids.
+ * 2. The set takes the mm of the opener as token, for in-kernel subscribers
+ *    that only know an mm. It grants nothing.
+ * 3. The last close frees all ids and waits for nobody.
+ *
+ * The core knows who uses an id. What it does not know is kept here: whether
+ * user space has been told of the id, and that it is released. That is
+ * the private data of the id, so it is there before the id can be found, and it is
+ * the event that the id is released, so an event needs no memory and is never lost.
+ *
+ * Locks: ioasid_user->mutex serialises the commands that change something, so that
+ * a number means the same id while it is held, and that at most one task of a file
+ * waits for the delivery of an event; it is not held while user memory is accessed.
+ * ioasid_user->lock, a spinlock taken in any context, protects the lists of ids,
+ * their states, and the counts. Order: mutex > lock; read_mutex > lock.
+ */
+#define pr_fmt(fmt) "ioasid: " fmt
+
+#include <linux/fs.h>
+#include <linux/ioasid.h>
+#include <linux/list.h>
+#include <linux/log2.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+#include <uapi/linux/ioasid.h>
+
+/**
+ * enum ioasid_user_state - what user space knows of an id
+ * @IOASID_USER_NEW: nothing yet, ALLOC has not returned
+ * @IOASID_USER_LIVE: it has the id
+ * @IOASID_USER_FREEING: FREE has not returned, or ALLOC has failed and frees it
+ * @IOASID_USER_PENDING: it waits for the event that the id is released
+ * @IOASID_USER_SILENT: it does not wait for that
+ * @IOASID_USER_RELEASED: the core has no such id any more
+ */
+enum ioasid_user_state {
+	IOASID_USER_NEW,
+	IOASID_USER_LIVE,
+	IOASID_USER_FREEING,
+	IOASID_USER_PENDING,
+	IOASID_USER_SILENT,
+	IOASID_USER_RELEASED,
+};
+
+/**
+ * struct ioasid_user_id - an id of a file, the private data of the IOASID
+ * @list: in ids of struct ioasid_user; in events, from GONE until it is read
+ * @rcu: for freeing, when it is in no list
+ * @cookie: of ALLOC
+ * @id: the number
+ * @state: enum ioasid_user_state
+ */
+struct ioasid_user_id {
+	union {
+		struct list_head list;
+		struct rcu_head rcu;
+	};
+	u64 cookie;
+	ioasid_t id;
+	u8 state;
+};
+
+/**
+ * struct ioasid_user - an open file
+ * @rcu: for freeing
+ * @set: its IOASIDs
+ * @watch: notified by the core when one of them is released
+ * @mutex: see above
+ * @lock: protects what follows, up to @events
+ * @closed: nothing is recorded any more
+ * @allocated: ids that exist
+ * @pending: of these, how many are being freed
+ * @ids: all of them
+ * @events: those that are released and were not read, oldest first
+ * @read_mutex: serialises readers; taken outside of @lock
+ * @wait: for events
+ */
+struct ioasid_user {
+	struct rcu_head rcu;
+	struct ioasid_set *set;
+	struct ioasid_set_watch watch;
+	/* Commands that change something */
+	struct mutex mutex;
+	/* closed, allocated, pending, ids, events, states of ids */
+	spinlock_t lock;
+	bool closed;
+	u32 allocated;
+	u32 pending;
+	struct list_head ids;
+	struct list_head events;
+	/* Readers of @events; outside of @lock */
+	struct mutex read_mutex;
+	wait_queue_head_t wait;
+};
+
+/* The id is released and user space waits to hear that. */
+static void ioasid_user_queue(struct ioasid_user *user,
+			      struct ioasid_user_id *uid)
+{
+	lockdep_assert_held(&user->lock);
+	list_add_tail(&uid->list, &user->events);
+	wake_up_interruptible_poll(&user->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+static void ioasid_user_set_state(struct ioasid_user *user,
+				  struct ioasid_user_id *uid,
+				  enum ioasid_user_state state)
+{
+	lockdep_assert_held(&user->lock);
+	user->pending += (state == IOASID_USER_PENDING) -
+			 (uid->state == IOASID_USER_PENDING);
+	uid->state = state;
+}
+
+static void ioasid_user_released(struct ioasid_set_watch *watch, ioasid_t id,
+			     void *private)
+{
+	struct ioasid_user *user = container_of(watch, struct ioasid_user,
+						watch);
+	struct ioasid_user_id *uid = private;
+	enum ioasid_user_state was;
+	unsigned long flags;
+
+	/* The kernel may have allocated an id of its own in the set. */
+	if (!uid)
+		return;
+
+	spin_lock_irqsave(&user->lock, flags);
+	if (!user->closed) {
+		was = uid->state;
+		ioasid_user_set_state(user, uid, IOASID_USER_RELEASED);
+		user->allocated--;
+		list_del(&uid->list);
+		uid->id = id;
+		if (was == IOASID_USER_LIVE || was == IOASID_USER_PENDING)
+			ioasid_user_queue(user, uid);
+		else if (was == IOASID_USER_SILENT)
+			kfree_rcu(uid, rcu);
+		/* Else whoever frees or allocates it looks at the state. */
+	}
+	spin_unlock_irqrestore(&user->lock, flags);
+}
+
+/*
+ * What user space knows as @id. Under RCU, which keeps it; it may be released by now.
+ * NULL when there is none.
+ */
+static struct ioasid_user_id *ioasid_user_find(struct ioasid_user *user,
+					       ioasid_t id)
+{
+	void *uid = ioasid_find(user->set, id, NULL);
+
+	return IS_ERR(uid) ? NULL : uid;
+}
+
+/*
+ * Free an id in state FREEING; when it is not released at once it goes to state @then.
+ * Waits until subscribers are notified. Returns true when it is released.
+ */
+static bool ioasid_user_free_id(struct ioasid_user *user,
+				struct ioasid_user_id *uid, ioasid_t id,
+				enum ioasid_user_state then)
+{
+	bool released, mine;
+
+	lockdep_assert_held(&user->mutex);
+	released = ioasid_free(user->set, id);
+	/* When another CPU notifies them; who is killed need not know. */
+	if (!released)
+		ioasid_wait_events(user->set, id);
+
+	spin_lock_irq(&user->lock);
+	mine = uid->state == IOASID_USER_RELEASED;
+	/* The call that it is released may be yet to come. */
+	if (!mine)
+		ioasid_user_set_state(user, uid,
+				      released ? IOASID_USER_SILENT : then);
+	spin_unlock_irq(&user->lock);
+	if (mine)
+		kfree_rcu(uid, rcu);
+	return released || mine;
+}
+
+/*
+ * Get a reference to an id that user space has. Returns 0; -ENOENT when it has
+ * none of that number; -EBUSY when it is being freed.
+ */
+static int ioasid_user_get(struct ioasid_user *user, ioasid_t id)
+{
+	struct ioasid_user_id *uid;
+	int ret;
+
+	lockdep_assert_held(&user->mutex);
+	ret = ioasid_get(user->set, id);
+	if (ret == -EACCES)
+		return -ENOENT;
+	if (ret)
+		return ret;
+
+	rcu_read_lock();
+	uid = ioasid_user_find(user, id);
+	spin_lock_irq(&user->lock);
+	if (!uid || uid->state == IOASID_USER_NEW)
+		ret = -ENOENT;
+	else if (uid->state != IOASID_USER_LIVE)
+		ret = -EBUSY;
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
+	if (ret)
+		ioasid_put(user->set, id);
+	return ret;
+}
+
+/* A copy of the caller's struct, zero-extended */
+union ioasid_user_args {
+	struct {
+		u32 size;
+		u32 flags;
+	} common;
+	struct ioasid_get_info info;
+	struct ioasid_alloc alloc;
+	struct ioasid_free free;
+	struct ioasid_set_spid set_spid;
+	struct ioasid_clear_spid clear_spid;
+	struct ioasid_find_spid find_spid;
+	struct ioasid_query query;
+};
+
+static int ioasid_user_get_info(struct ioasid_user *user,
+				union ioasid_user_args *args, void **data)
+{
+	struct ioasid_get_info *info = &args->info;
+
+	info->out_capacity = ioasid_get_capacity();
+	info->out_min = IOASID_ALLOC_BASE;
+	info->out_max = ioasid_get_max();
+	info->out_limit = ioasid_get_users_limit();
+	info->out_types = BIT(IOASID_TYPE_NONE);
+	info->out_charged = ioasid_current_charge();
+	spin_lock_irq(&user->lock);
+	info->out_allocated = user->allocated;
+	info->out_pending = user->pending;
+	spin_unlock_irq(&user->lock);
+	return 0;
+}
+
+/*
+ * An id that no device sees gets a high number: low ones are for devices whose
+ * PASIDs have few bits. From each power of two on, the lowest that is free.
+ */
+static int ioasid_user_alloc_high(struct ioasid_user *user,
+				  struct ioasid_user_id *uid, ioasid_t min,
+				  ioasid_t max, ioasid_t *id)
+{
+	ioasid_t low;
+	int ret;
+
+	for (;;) {
+		low = max_t(ioasid_t, min, rounddown_pow_of_two(max));
+		ret = ioasid_alloc(user->set, low, max, uid, id);
+		if (ret != -ENOSPC || low == min)
+			return ret;
+		max = low - 1;
+	}
+}
+
+static int ioasid_user_alloc(struct ioasid_user *user,
+			     union ioasid_user_args *args, void **data)
+{
+	struct ioasid_alloc *alloc = &args->alloc;
+	ioasid_t min = max_t(ioasid_t, alloc->min, IOASID_ALLOC_BASE);
+	ioasid_t max = min_t(ioasid_t, alloc->max, ioasid_get_max());
+	struct ioasid_user_id *uid;
+	int ret;
+
+	if (alloc->type != IOASID_TYPE_NONE)
+		return -EOPNOTSUPP;
+	if (alloc->min > alloc->max)
+		return -EINVAL;
+	if (min > max)
+		return -ENOSPC;
+
+	uid = kzalloc(sizeof(*uid), GFP_KERNEL_ACCOUNT);
+	if (!uid)
+		return -ENOMEM;
+	uid->cookie = alloc->cookie;
+	uid->state = IOASID_USER_NEW;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		goto err_free;
+
+	/* First, as the id may be released before we have it. */
+	spin_lock_irq(&user->lock);
+	list_add_tail(&uid->list, &user->ids);
+	user->allocated++;
+	spin_unlock_irq(&user->lock);
+
+	ret = ioasid_user_alloc_high(user, uid, min, max, &alloc->out_ioasid);
+	mutex_unlock(&user->mutex);
+	if (ret)
+		goto err_del;
+	*data = uid;
+	return 0;
+
+err_del:
+	/* The core never had it. */
+	spin_lock_irq(&user->lock);
+	list_del(&uid->list);
+	user->allocated--;
+	spin_unlock_irq(&user->lock);
+err_free:
+	kfree(uid);
+	return ret;
+}
+
+/* User space has the number, or will never know it. */
+static void ioasid_user_alloc_done(struct ioasid_user *user,
+				   union ioasid_user_args *args, void *data,
+				   int err)
+{
+	struct ioasid_user_id *uid = data;
+	bool released;
+
+	if (!err) {
+		spin_lock_irq(&user->lock);
+		if (uid->state == IOASID_USER_NEW)
+			ioasid_user_set_state(user, uid, IOASID_USER_LIVE);
+		else
+			/* The kernel freed it before user space knew it. */
+			ioasid_user_queue(user, uid);
+		spin_unlock_irq(&user->lock);
+		return;
+	}
+
+	mutex_lock(&user->mutex);
+	spin_lock_irq(&user->lock);
+	released = uid->state == IOASID_USER_RELEASED;
+	if (!released)
+		ioasid_user_set_state(user, uid, IOASID_USER_FREEING);
+	spin_unlock_irq(&user->lock);
+	if (released)
+		kfree_rcu(uid, rcu);
+	else
+		ioasid_user_free_id(user, uid, args->alloc.out_ioasid,
+				    IOASID_USER_SILENT);
+	mutex_unlock(&user->mutex);
+}
+
+static int ioasid_user_free(struct ioasid_user *user,
+			    union ioasid_user_args *args, void **data)
+{
+	struct ioasid_free *free = &args->free;
+	struct ioasid_user_id *uid;
+	int ret;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+
+	rcu_read_lock();
+	uid = ioasid_user_find(user, free->ioasid);
+	spin_lock_irq(&user->lock);
+	if (!uid || uid->state == IOASID_USER_NEW ||
+	    uid->state == IOASID_USER_SILENT || uid->state == IOASID_USER_RELEASED)
+		ret = -ENOENT;
+	else if (uid->state != IOASID_USER_LIVE)
+		ret = -EBUSY;
+	else
+		ioasid_user_set_state(user, uid, IOASID_USER_FREEING);
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
+
+	/* Nobody else frees the memory of one in state FREEING. */
+	if (!ret)
+		free->out_pending = !ioasid_user_free_id(user, uid, free->ioasid,
+							 IOASID_USER_PENDING);
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+static int ioasid_user_query(struct ioasid_user *user,
+			     union ioasid_user_args *args, void **data)
+{
+	struct ioasid_query *query = &args->query;
+	struct ioasid_user_id *uid;
+	bool freed;
+	int ret;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+
+	/* The kernel may be freeing it, too. */
+	freed = ioasid_get(user->set, query->ioasid);
+	if (!freed)
+		ioasid_put(user->set, query->ioasid);
+
+	rcu_read_lock();
+	uid = ioasid_user_find(user, query->ioasid);
+	spin_lock_irq(&user->lock);
+	if (uid && (uid->state == IOASID_USER_LIVE ||
+		    uid->state == IOASID_USER_PENDING)) {
+		query->out_state = freed ? IOASID_STATE_FREEING :
+					   IOASID_STATE_LIVE;
+		query->out_cookie = uid->cookie;
+	} else {
+		ret = -ENOENT;
+	}
+	spin_unlock_irq(&user->lock);
+	rcu_read_unlock();
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+static int ioasid_user_set_spid(struct ioasid_user *user,
+				union ioasid_user_args *args, void **data)
+{
+	struct ioasid_set_spid *set = &args->set_spid;
+	int ret;
+
+	if (set->spid == INVALID_IOASID)
+		return -EINVAL;
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+	ret = ioasid_user_get(user, set->ioasid);
+	if (!ret) {
+		ret = ioasid_attach_spid(set->ioasid, set->spid);
+		ioasid_put(user->set, set->ioasid);
+	}
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+static int ioasid_user_clear_spid(struct ioasid_user *user,
+				  union ioasid_user_args *args, void **data)
+{
+	struct ioasid_clear_spid *clear = &args->clear_spid;
+	int ret;
+
+	if (clear->__reserved)
+		return -EOPNOTSUPP;
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+	ret = ioasid_user_get(user, clear->ioasid);
+	if (!ret) {
+		ret = ioasid_detach_spid(clear->ioasid);
+		/* When another CPU notifies subscribers */
+		if (!ret)
+			ret = ioasid_wait_events(user->set, clear->ioasid);
+		ioasid_put(user->set, clear->ioasid);
+	}
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+static int ioasid_user_find_spid(struct ioasid_user *user,
+				 union ioasid_user_args *args, void **data)
+{
+	struct ioasid_find_spid *find = &args->find_spid;
+
+	find->out_ioasid = ioasid_find_by_spid(user->set, find->spid, false);
+	return find->out_ioasid == INVALID_IOASID ? -ENOENT : 0;
+}
+
+/**
+ * struct ioasid_user_op - an ioctl
+ * @size: size of its struct
+ * @min_size: that of the first version
+ * @out: where the members that the kernel writes begin
+ * @out_end: and end, 0 when there are none
+ * @execute: does it; leaves something for @done
+ * @done: told whether the outputs reached user space, may be NULL
+ */
+struct ioasid_user_op {
+	size_t size;
+	size_t min_size;
+	size_t out;
+	size_t out_end;
+	int (*execute)(struct ioasid_user *user, union ioasid_user_args *args,
+		       void **data);
+	void (*done)(struct ioasid_user *user, union ioasid_user_args *args,
+		     void *data, int err);
+};
+
+#define IOASID_USER_OP(_cmd, _struct, _last, _execute, ...)		\
+	[_IOC_NR(_cmd)] = {						\
+		.size = sizeof(struct _struct) +			\
+			BUILD_BUG_ON_ZERO(sizeof(struct _struct) >	\
+					  sizeof(union ioasid_user_args)), \
+		.min_size = offsetofend(struct _struct, _last),		\
+		.execute = _execute,					\
+		__VA_ARGS__						\
+	}
+#define IOASID_USER_OUT(_struct, _first, _last)				\
+	.out = offsetof(struct _struct, _first),			\
+	.out_end = offsetofend(struct _struct, _last)
+
+static const struct ioasid_user_op ioasid_user_ops[] = {
+	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
+		       ioasid_user_get_info,
+		       IOASID_USER_OUT(ioasid_get_info, out_capacity,
+				       out_limit)),
+	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
+		       ioasid_user_alloc, .done = ioasid_user_alloc_done,
+		       IOASID_USER_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
+	IOASID_USER_OP(IOASID_FREE, ioasid_free, out_pending,
+		       ioasid_user_free,
+		       IOASID_USER_OUT(ioasid_free, out_pending, out_pending)),
+	IOASID_USER_OP(IOASID_SET_SPID, ioasid_set_spid, spid,
+		       ioasid_user_set_spid),
+	IOASID_USER_OP(IOASID_CLEAR_SPID, ioasid_clear_spid, __reserved,
+		       ioasid_user_clear_spid),
+	IOASID_USER_OP(IOASID_FIND_SPID, ioasid_find_spid, out_ioasid,
+		       ioasid_user_find_spid,
+		       IOASID_USER_OUT(ioasid_find_spid, out_ioasid,
+				       out_ioasid)),
+	IOASID_USER_OP(IOASID_QUERY, ioasid_query, out_cookie,
+		       ioasid_user_query,
+		       IOASID_USER_OUT(ioasid_query, out_state, out_cookie)),
+};
+
+/* Copy the outputs, and nothing else, to the caller's struct. */
+static int ioasid_user_copy_out(const struct ioasid_user_op *op,
+				void __user *uptr, u32 size,
+				const union ioasid_user_args *args)
+{
+	size_t end = min_t(size_t, size, op->out_end);
+
+	if (end <= op->out)
+		return 0;
+	return copy_to_user(uptr + op->out, (const void *)args + op->out,
+			    end - op->out) ? -EFAULT : 0;
+}
+
+static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	struct ioasid_user *user = file->private_data;
+	void __user *uptr = (void __user *)arg;
+	const struct ioasid_user_op *op;
+	union ioasid_user_args args;
+	void *data = NULL;
+	u32 size;
+	int ret;
+
+	if (_IOC_NR(cmd) >= ARRAY_SIZE(ioasid_user_ops) ||
+	    cmd != _IO(IOASID_IOC_MAGIC, _IOC_NR(cmd)))
+		return -ENOTTY;
+	op = &ioasid_user_ops[_IOC_NR(cmd)];
+	if (!op->execute)
+		return -ENOTTY;
+
+	if (get_user(size, (u32 __user *)uptr))
+		return -EFAULT;
+	if (size < op->min_size)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(&args, op->size, uptr, size);
+	if (ret)
+		return ret;
+	if (args.common.flags)
+		return -EOPNOTSUPP;
+
+	/* What cannot be told is not done: the outputs are as the caller left them. */
+	ret = ioasid_user_copy_out(op, uptr, size, &args);
+	if (ret)
+		return ret;
+
+	ret = op->execute(user, &args, &data);
+	if (ret)
+		return ret;
+
+	/* Fails when another thread has taken the memory away since. */
+	ret = ioasid_user_copy_out(op, uptr, size, &args);
+	if (op->done)
+		op->done(user, &args, data, ret);
+	return ret;
+}
+
+/* The oldest event, which stays while read_mutex is held; NULL for none */
+static struct ioasid_user_id *ioasid_user_peek(struct ioasid_user *user)
+{
+	struct ioasid_user_id *uid;
+
+	spin_lock_irq(&user->lock);
+	uid = list_first_entry_or_null(&user->events, struct ioasid_user_id,
+				       list);
+	spin_unlock_irq(&user->lock);
+	return uid;
+}
+
+/* @uid was read. */
+static void ioasid_user_consume(struct ioasid_user *user,
+				struct ioasid_user_id *uid)
+{
+	spin_lock_irq(&user->lock);
+	list_del(&uid->list);
+	spin_unlock_irq(&user->lock);
+	kfree_rcu(uid, rcu);
+}
+
+static ssize_t ioasid_user_read(struct file *file, char __user *buf,
+				size_t count, loff_t *ppos)
+{
+	struct ioasid_user *user = file->private_data;
+	struct ioasid_event_freed out;
+	struct ioasid_user_id *uid;
+	ssize_t done = 0;
+	int ret;
+
+	if (count < sizeof(out))
+		return -EINVAL;
+
+	ret = mutex_lock_interruptible(&user->read_mutex);
+	if (ret)
+		return ret;
+	while (!(uid = ioasid_user_peek(user))) {
+		mutex_unlock(&user->read_mutex);
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		ret = wait_event_interruptible(user->wait,
+					       ioasid_user_peek(user));
+		if (!ret)
+			ret = mutex_lock_interruptible(&user->read_mutex);
+		if (ret)
+			return ret;
+	}
+	do {
+		out = (struct ioasid_event_freed) {
+			.header.size = sizeof(out),
+			.header.type = IOASID_EVENT_FREED,
+			.ioasid = uid->id,
+			.cookie = uid->cookie,
+		};
+		if (copy_to_user(buf + done, &out, sizeof(out))) {
+			ret = -EFAULT;
+			break;
+		}
+		ioasid_user_consume(user, uid);
+		done += sizeof(out);
+	} while (count - done >= sizeof(out) && (uid = ioasid_user_peek(user)));
+	mutex_unlock(&user->read_mutex);
+	return done ?: ret;
+}
+
+static __poll_t ioasid_user_poll(struct file *file, poll_table *wait)
+{
+	struct ioasid_user *user = file->private_data;
+
+	poll_wait(file, &user->wait, wait);
+	if (ioasid_user_peek(user))
+		return EPOLLIN | EPOLLRDNORM;
+	return 0;
+}
+
+static void ioasid_user_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct ioasid_user *user = file->private_data;
+	u32 allocated, pending;
+
+	spin_lock_irq(&user->lock);
+	allocated = user->allocated;
+	pending = user->pending;
+	spin_unlock_irq(&user->lock);
+	seq_printf(m, "ioasid-allocated:\t%u\nioasid-pending:\t%u\n",
+		   allocated, pending);
+}
+
+static int ioasid_user_open(struct inode *inode, struct file *file)
+{
+	struct ioasid_user *user;
+
+	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return -ENOMEM;
+
+	user->set = ioasid_set_alloc(current->mm, 0, IOASID_SET_TYPE_MM);
+	if (IS_ERR(user->set)) {
+		int ret = PTR_ERR(user->set);
+
+		kfree(user);
+		return ret;
+	}
+	mutex_init(&user->mutex);
+	mutex_init(&user->read_mutex);
+	spin_lock_init(&user->lock);
+	INIT_LIST_HEAD(&user->ids);
+	INIT_LIST_HEAD(&user->events);
+	init_waitqueue_head(&user->wait);
+	user->watch.released = ioasid_user_released;
+	ioasid_set_watch_released(user->set, &user->watch);
+
+	/* misc_open() put the miscdevice here. */
+	file->private_data = user;
+	return stream_open(inode, file);
+}
+
+/* Nobody else is at the list any more. */
+static void ioasid_user_free_list(struct list_head *list)
+{
+	struct ioasid_user_id *uid, *next;
+
+	list_for_each_entry_safe(uid, next, list, list) {
+		kfree(uid);
+		cond_resched();
+	}
+}
+
+static int ioasid_user_release(struct inode *inode, struct file *file)
+{
+	struct ioasid_user *user = file->private_data;
+
+	ioasid_set_watch_released(user->set, NULL);
+	/* A call that found the watch before may still come, and does nothing. */
+	spin_lock_irq(&user->lock);
+	user->closed = true;
+	spin_unlock_irq(&user->lock);
+
+	ioasid_set_free(user->set);
+	/*
+	 * Ids that are in use stay, and point to what is freed here; only commands
+	 * of this file look at it.
+	 */
+	ioasid_user_free_list(&user->ids);
+	ioasid_user_free_list(&user->events);
+	mutex_destroy(&user->mutex);
+	mutex_destroy(&user->read_mutex);
+	kfree_rcu(user, rcu);
+	return 0;
+}
+
+static const struct file_operations ioasid_user_fops = {
+	.owner = THIS_MODULE,
+	.open = ioasid_user_open,
+	.release = ioasid_user_release,
+	.unlocked_ioctl = ioasid_user_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.read = ioasid_user_read,
+	.poll = ioasid_user_poll,
+	.llseek = no_llseek,
+	.show_fdinfo = ioasid_user_show_fdinfo,
+};
+
+static struct miscdevice ioasid_user_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "ioasid",
+	.fops = &ioasid_user_fops,
+	.mode = 0660,
+};
+
+static int __init ioasid_user_init(void)
+{
+	return misc_register(&ioasid_user_misc);
+}
+module_init(ioasid_user_init);
+
+static void __exit ioasid_user_exit(void)
+{
+	misc_deregister(&ioasid_user_misc);
+	/* Let calls of ioasid_user_released() end. */
+	synchronize_rcu();
+}
+module_exit(ioasid_user_exit);
+
+MODULE_DESCRIPTION("IOASIDs for user space");
+MODULE_LICENSE("GPL");
