@@ -461,7 +461,83 @@ def rebase_keeps_work(box: Sandbox) -> None:
     box.script("rebase", "6.1.9-1", refused="scripts/prepare first")
 
 
+LAYERS = """[[layer]]
+name = "Layer one"
+files = ["drivers/*", "!drivers/whole.c"]
+docs = ["docs/one.md"]
+tests = ["boot*"]
+[[layer]]
+name = "Layer two"
+files = ["*/whole.c", "include/*"]
+docs = ["include/new.h"]
+tests = []
+"""
+NEW_C = """#define NEW_MACRO 1
+struct new_struct {
+	int member;
+};
+static int __init new_function(int a,
+			       void (*b)(int))
+{
+	return new_elsewhere(a);
+}
+"""
+
+
+def with_layers(box: Sandbox) -> None:
+    """The series, and what scripts/where reads beside it."""
+    box.series()
+    box.commit("four: Add to a.c", {"drivers/a.c": (box.tree / "drivers/a.c").read_text() + "int added(void)\n{\n}\n"})
+    box.script("export")
+    (box.repo / "drivers/new.c").write_text(NEW_C)
+    for name, text in (("docs/layers.toml", LAYERS), ("docs/one.md", "one\n"), ("lab/guest-tests/boot-a.toml", ""),
+                       ("tests/mutations.toml", "[[mutation]]\nfile = 'drivers/new.c'\nbreaks = 'what it does'\n"
+                                                "old = ''\nnew = ''\nguest = 'boot-a'\n")):
+        (box.repo / name).parent.mkdir(parents=True, exist_ok=True)
+        (box.repo / name).write_text(text)
+
+
+def where_it_is(box: Sandbox) -> None:
+    """where says of a file, and of a symbol that the series defines, what it is part of; of others that there is none"""
+    with_layers(box)
+    shutil.rmtree(box.repo / "build")
+    expected = ["new.c", "Layer one", "whole", "0010 one: Add new.c", "docs/one.md", "boot-a", "what it does"]
+    for what in ("drivers/new.c", "./build/linux/drivers/new.c", "new.c", "new_function", "new_function()",
+                 "struct new_struct", "NEW_MACRO"):
+        output = box.script("where", what)
+        assert all(words in output for words in expected) and "a.c" not in output.replace("boot-a", ""), output
+    added = box.script("where", "added")
+    assert "drivers/a.c, added in what it adds" in added and "one: Add new.c" in added and "four: Add" in added, added
+    assert "hunk" in box.script("where", "a.c") and "deletes" in box.script("where", "drivers/old.c")
+    for what in ("new_elsewhere", "member", "drivers/other.c"):
+        output = box.script("where", what, refused=f"defines no symbol {what}")
+        assert len(output.splitlines()) == 1, output
+
+
+def map_is_whole(box: Sandbox) -> None:
+    """the map has each file once, and --check sees when it is old or layers.toml does not fit"""
+    with_layers(box)
+    box.script("where", "--check", refused="docs/MAP.md is not what")
+    box.script("where", "--map")
+    rows = [line.split(" | ")[1:3] for line in (box.repo / "docs/MAP.md").read_text().splitlines()
+            if line.startswith("| Layer")]
+    assert sorted(rows) == [["`drivers/a.c`", "hunk"], ["`drivers/new.c`", "whole"], ["`drivers/old.c`", "deleted"],
+                            ["`drivers/whole.c`", "whole"], ["`include/new.h`", "whole"]], rows
+    box.script("where", "--check")
+    (box.repo / "docs/MAP.md").write_text("of yesterday\n")
+    box.script("where", "--check", refused="docs/MAP.md is not what")
+    for old, new, said in (('"include/*"', '"drivers/new.c"', "include/new.h is of no layer"),
+                           ('"include/*"', '"include/*", "drivers/a.c"', "a.c is of Layer one and of Layer two"),
+                           ('"include/*"', '"include/*", "lib/*"', "Layer two: no file is lib/*"),
+                           ("one.md", "two.md", "there is no docs/two.md"), ("boot*", "boat*", "no guest test is boat*"),
+                           ('["boot*"]', "[]", "no layer has the guest test boot-a")):
+        assert old in LAYERS
+        (box.repo / "docs/layers.toml").write_text(LAYERS.replace(old, new))
+        box.script("where", "--check", refused=said)
+
+
 TESTS: list[Callable[[Sandbox], None]] = [
+    where_it_is, map_is_whole,
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
     replaced_base, taken_over, series_is_deterministic, younger_than_objects, export_is_all_or_nothing,
     to_another_base_and_back, to_the_newest, left_the_mirror, to_a_tarball, conflict, resolved_badly, aborted,
@@ -593,6 +669,7 @@ PLAIN: list[Callable[[Path], None]] = [
 REAL = [
     ("the series is stored as export would write it", ["scripts/export", "--check"]),
     ("git am takes the series on a fresh tree, and makes the same tree", ["scripts/check-series", "--no-checkpatch"]),
+    ("docs/MAP.md is what scripts/where --map writes", ["scripts/where", "--check"]),
     ("the shell scripts are clean", ["scripts/lint", "--scripts-only"]),
 ]
 
