@@ -21,7 +21,7 @@ from pathlib import Path
 
 import declared
 import steps
-from machine import ROOT
+from machine import BUILD, ROOT
 from report import AllowedSkips, Result
 
 BASE_FILES = {
@@ -662,8 +662,52 @@ def failed_steps_say_why(directory: Path) -> None:
     assert "unrecognized arguments: --no-such" in result.detail, result
 
 
+def pages_of_docs() -> dict[Path, str]:
+    """The pages that say how it is; HISTORY.md says how it was, MAP.md is checked by itself."""
+    return {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+            if page.name not in ("HISTORY.md", "MAP.md")}
+
+
+def in_the_base(name: str) -> bool:
+    subprocess.run([ROOT / "scripts/prepare"], check=True)
+    found = subprocess.run(["git", "-C", BUILD / "linux", "grep", "-q", "-w", name, "base", "--", "arch/x86", "drivers/dma",
+                            "drivers/iommu", "include/linux", "kernel", "mm"], capture_output=True)
+    return not found.returncode
+
+
+def docs_name_what_exists(directory: Path) -> None:
+    """functions, IOASID_* symbols and files that README and docs/ name exist, in the repository or the base"""
+    listing = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "-c", "-o", "--exclude-standard"], check=True,
+                             capture_output=True, text=True).stdout
+    files = {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
+    words: set[str] = set()
+    paths = set(files)
+    for name in files:
+        text = (ROOT / name).read_text(errors="replace") if Path(name).suffix not in (".md", ".rst") else ""
+        if name.endswith(".patch"):
+            paths |= set(re.findall(r"^diff --git a/\S+ b/(\S+)$", text, re.MULTILINE))
+            text = "\n".join(line for line in text.splitlines() if line[:1] in ("+", " "))
+        words |= set(re.findall(r"\w+", text))
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    bare = {Path(path).name for path in paths}
+    wrong = []
+    for page, text in pages_of_docs().items():
+        names = re.findall(r"\b(\w+)\(\)|\b(IOASID_[A-Z_]+)\b", text)
+        wrong += [f"{page.name}: {name}" for pair in set(names) for name in pair
+                  if name and name not in words and not in_the_base(name)]
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            wrong += [] if (page.parent / link).exists() else [f"{page.name}: {link}"]
+        wrong += [f"{page.name}: {name}" for name in re.findall(r"`([\w-]+\.(?:c|h|py|sh|toml|md|rst))`", text)
+                  if name not in bare]
+        for path in re.findall(r"`([\w.-]+/[\w./-]*\w)`", text):
+            known = path in paths or any(other.startswith(f"{path}/") for other in paths)
+            wrong += [] if known or path.partition("/")[0] not in tops or path.startswith("build/") \
+                else [f"{page.name}: {path}"]
+    assert not wrong, f"there is no (more) {', '.join(sorted(set(wrong)))}"
+
+
 PLAIN: list[Callable[[Path], None]] = [
-    only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why]
+    only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why, docs_name_what_exists]
 
 
 REAL = [
