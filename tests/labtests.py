@@ -534,6 +534,12 @@ def map_is_whole(box: Sandbox) -> None:
         assert old in LAYERS
         (box.repo / "docs/layers.toml").write_text(LAYERS.replace(old, new))
         box.script("where", "--check", refused=said)
+    (box.repo / "docs/layers.toml").write_text(LAYERS)
+    mutants = (box.repo / "tests/mutations.toml").read_text()
+    for old, new, said in (("new.c", "newer.c", "mutants of drivers/newer.c, which is not of the series"),
+                           ("boot-a", "boot-b", "no guest test is boot-b")):
+        (box.repo / "tests/mutations.toml").write_text(mutants.replace(old, new))
+        box.script("where", "--check", refused=said)
 
 
 TESTS: list[Callable[[Sandbox], None]] = [
