@@ -512,6 +512,11 @@ struct ioasid_user_op {
 	.out = offsetof(struct _struct, _first),			\
 	.out_end = offsetofend(struct _struct, _last)
 
+/*
+ * A new ioctl starts here: a line, its function, its member of union
+ * ioasid_user_args, its struct and number in the uapi header; then the selftests
+ * ioasid_abi and ioasid_fuzz.
+ */
 static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
 		       ioasid_user_get_info,

@@ -143,7 +143,7 @@ ioasid_t iommu_pasid_limit(struct device *dev)
 }
 
 /**
- * iommu_pasid_check_group - can the PASIDs of a device be told from others'?
+ * iommu_pasid_check_group - can the PASIDs of a device be distinguished from others'?
  * @group: the group, locked
  * @dev: a device of it
  *
@@ -477,7 +477,7 @@ static int __init iommu_pasid_init(void)
 
 	ret = ioasid_register_notifier_in_use(&iommu_pasid_nb);
 	if (ret)
-		pr_err("no notice of freed PASIDs: %d\n", ret);
+		pr_err("not notified of freed PASIDs: %d\n", ret);
 	debugfs_create_file("iommu_pasids", 0400, NULL, NULL, &iommu_pasids_fops);
 	return 0;
 }

@@ -48,6 +48,10 @@ enum ioasid_set_type {
  *			@IOASID_NOTIFY_UNBIND.
  * @IOASID_NOTIFY_BIND: an SPID was attached
  * @IOASID_NOTIFY_UNBIND: the SPID was detached
+ *
+ * A new event starts here: ioasid_emit() delivers it, the comment at the top of
+ * ioasid.c says when; the test client and the tests in user space print each by
+ * name.
  */
 enum ioasid_notify_event {
 	IOASID_NOTIFY_ALLOC = 1,

@@ -6,7 +6,7 @@
  * and the upper half of those are the kernel's. User requests get no translation
  * there, but the IOMMU walks the tables to find that out, and may keep what it
  * has seen of the upper levels in its paging-structure caches (VT-d 4.0, 6.2.4).
- * The CPUs are told when the kernel changes its tables, the IOMMU is not: it can
+ * The CPUs are notified when the kernel changes its tables, the IOMMU is not: it can
  * walk on through a table that was freed, and take for an entry what is in that
  * page now. Whoever can write there, decides which memory the device reaches.
  *

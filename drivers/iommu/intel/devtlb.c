@@ -33,6 +33,10 @@ static int devtlb_send(struct device_domain_info *info, u32 pasid, u64 addr,
  * @addr: first address, aligned to the size
  * @order: log2 of the number of pages; DEV_TLB_ALL for everything
  *
+ * The only caller of qi_flush_dev_iotlb*(): a new flush of device TLBs calls this,
+ * after that of the IOTLB, so that no device is asked that is removed or does not
+ * answer.
+ *
  * Context: Any context. The IOTLB has been flushed.
  */
 void intel_flush_dev_tlb(struct device_domain_info *info, u32 pasid, u64 addr,

@@ -16,6 +16,9 @@
  * in between and misses does.
  *
  * Lock order: mutex of the device's group, iommu->lock, domain->lock.
+ *
+ * A new kind of attachment starts in domain_setup_pasid_entry(), its refusals in
+ * domain_fit_iommu(); intel_pasid_tear_down_entry() has to know how it is flushed.
  */
 #define pr_fmt(fmt) "DMAR: " fmt
 

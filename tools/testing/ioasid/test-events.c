@@ -365,7 +365,7 @@ static void events_register_errors(void)
 	c.nb.notifier_call = stop_notify;
 	EXPECT_EQ(new_id(set, 0, 9, NULL), 2);
 	EXPECT_EQ(shim_warnings, 1);
-	/* The global chain is told all the same. */
+	/* The global chain is notified all the same. */
 	EXPECT_EVENTS("c:A2 g:A2");
 	c.nb.notifier_call = sub_notify;
 
@@ -397,7 +397,7 @@ static void events_mm(void)
 	EXPECT_EQ(new_id(before, 0, 9, NULL), 5);
 	EXPECT_EQ(ioasid_attach_spid(5, 50), 0);
 	EXPECT_EQ(new_id(before, 0, 9, NULL), 6);
-	/* Freed: it is not told of any more. */
+	/* Freed: no more events of it. */
 	EXPECT_EQ(ioasid_get(before, 2), 0);
 	EXPECT(!ioasid_free(before, 2));
 
@@ -806,10 +806,10 @@ static void events_replay_while_events(void)
 	thread_start(&t, stopped_register);
 	sem_wait(&reached);
 	EXPECT_EVENTS("m:A2");
-	/* The one it is told of now: what happens to it comes afterwards. */
+	/* The one it is notified of now: what happens to it comes afterwards. */
 	EXPECT_EQ(ioasid_detach_spid(2), 0);
 	EXPECT(!ioasid_free(hook_set, 2));
-	/* Those it was not told of yet: it hears the beginning first. */
+	/* Those it was not notified of yet: it hears the beginning first. */
 	EXPECT(ioasid_free(hook_set, 3));
 	EXPECT_EVENTS("m:A3 m:+3/30 m:F3/30");
 	EXPECT_EQ(ioasid_attach_spid(4, 40), 0);

@@ -506,7 +506,7 @@ static ioasid_t m_find_by_spid(int s, ioasid_t spid, bool get)
 	return id;
 }
 
-/* As the core: hold one, find the next, let go of the one */
+/* As the core: hold one, find the next, drop the one */
 static void m_free_all(int s)
 {
 	struct m_set *set = &sets[s];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Threads that do everything at once. While it goes on, subscribers check what
- * they are told about each id, and holders that their number stays theirs; at
+ * they are notified of each id, and holders that their number stays theirs; at
  * the end nothing may be left.
  *
  *	SEED= THREADS= STORM_OPS= (for each thread)
@@ -68,7 +68,7 @@ static int track_notify(struct notifier_block *nb, unsigned long event,
 		EXPECT_EQ(t->generation, 0);
 		t->generation = generation;
 		t->spid = INVALID_IOASID;
-		/* A subscriber that lets go when it is told to */
+		/* A subscriber that drops its reference when it is notified */
 		t->held = generation % 3 == 0 && !ioasid_get(NULL, args->id);
 		__atomic_add_fetch(&allocs, 1, __ATOMIC_RELAXED);
 	} else {

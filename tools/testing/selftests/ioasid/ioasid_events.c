@@ -811,7 +811,7 @@ TEST_F(events, late_subscriber_gets_a_replay)
 	ASSERT_EQ(0, cmd_alloc(self->fd, &a));
 	ASSERT_EQ(0, cmd_set_spid(self->fd, a, 8));
 	ASSERT_EQ(0, tc("sub late mm cpu"));
-	/* A file opened after subscribing is told of as well */
+	/* A file opened after subscribing is notified of as well */
 	fd = dev_open();
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, cmd_alloc(fd, &b));
