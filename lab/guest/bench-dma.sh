@@ -44,7 +44,7 @@ table() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-modprobe iommu-dma-pasid-test 2>/dev/null && bind $b iommu-dma-pasid-test
+modprobe idxd_pasid_client 2>/dev/null && bind $b idxd_pasid_client
 bind $a dma_map_benchmark || die "bind"
 printf '%-9s %-28s %7s %7s\n' flushing "dma_map_benchmark, 4 KiB" map/us unmap/us
 table strict

@@ -86,9 +86,9 @@ table() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-modprobe iommu-dma-pasid-test
-bind $a iommu-dma-pasid-test || die "bind"
-bind $b iommu-dma-pasid-test || die "bind"
+modprobe idxd_pasid_client
+bind $a idxd_pasid_client || die "bind"
+bind $b idxd_pasid_client || die "bind"
 must start $a
 must queue $a 1 0
 [ "$(counter 0)" = $((0x474f4c564e494456)) ] || die "no test window: x-inv-log=on?"

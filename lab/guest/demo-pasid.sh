@@ -40,8 +40,8 @@ dmesg | grep -q "$device: DMA with PASID [0-9]* in mode bypass" || die "no PASID
 copy_through_queues
 
 step "A driver that does what idxd would not: DMA after unmap, and next to what is mapped"
-modprobe iommu-dma-pasid-test || die "the test client does not load"
-{ bind $device - && group_type $device DMA && bind $device iommu-dma-pasid-test; } || die "bind"
+modprobe idxd_pasid_client || die "the test client does not load"
+{ bind $device - && group_type $device DMA && bind $device idxd_pasid_client; } || die "bind"
 reply "ok [1-9]*" enable $device iova
 pasid=${answer#ok }
 reply ok start $device
@@ -68,4 +68,4 @@ reply ok disable $device iova
 echo "   /dev/vfio/$group: $(/lab/vfio-claim "$group")"
 /lab/vfio-claim "$group" | grep -q claimed || die "VFIO's claim is refused"
 bind $device -
-rmmod iommu-dma-pasid-test idxd || die "rmmod"
+rmmod idxd_pasid_client iommu-dma-pasid-client idxd || die "rmmod"

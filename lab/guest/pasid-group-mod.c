@@ -2,7 +2,7 @@
 /*
  * Does to PCI devices what no driver should: for tests of what the IOMMU core and VT-d refuse, and of what they clean up.
  *
- * In /sys/kernel/debug/pasid-group, as the test client of DMA with PASID (drivers/iommu/iommu-dma-pasid-test.c) has it:
+ * In /sys/kernel/debug/pasid-group, as the test client of DMA with PASID (drivers/iommu/iommu-dma-pasid-client.c) has it:
  *
  * command	One command a write(). The errno is that of the function called.
  *

@@ -16,14 +16,14 @@ configured() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-check "the test client loads" modprobe iommu-dma-pasid-test
+check "the test client loads" modprobe idxd_pasid_client
 open_monitor
 result $? "the monitor is there"
 round=0
 while [ $round -lt "$1" ]; do
 	round=$((round + 1))
 	check "round $round: plug" plug
-	check "bind" bind "$device" iommu-dma-pasid-test
+	check "bind" bind "$device" idxd_pasid_client
 	says "ok [1-9]*" enable "$device" iova
 	pasid=${answer#ok }
 	says ok start "$device"
@@ -50,5 +50,5 @@ dmesg -c >/dev/null
 check "idxd: unplug" unplug
 check "no PASID was left" quiet "$device: DMA with PASID .*left enabled"
 check "idxd can be unloaded" rmmod idxd
-check "the test client can be unloaded" rmmod iommu-dma-pasid-test
+check "the test client can be unloaded" rmmod idxd_pasid_client iommu-dma-pasid-client
 finish

@@ -117,7 +117,7 @@ shared() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-modprobe iommu-dma-pasid-test
+modprobe iommu-dma-pasid-client
 dmesg -c >/dev/null
 check "idxd probes" modprobe idxd
 check "with a PASID in mode iova" mode_is iova

@@ -13,7 +13,7 @@ use() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-modprobe iommu-dma-pasid-test
+modprobe iommu-dma-pasid-client
 says "Operation not supported" enable $a iova
 check "the log says why" logged "$a: no DMA with PASID in mode iova: .*kdump"
 check "idxd probes" modprobe idxd

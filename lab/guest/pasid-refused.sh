@@ -17,9 +17,9 @@ attached() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-check "the test client loads" modprobe iommu-dma-pasid-test
+check "the test client loads" modprobe idxd_pasid_client
 check "what misuses groups loads" insmod /lab/pasid-group-mod.ko
-check "$a is bound" bind $a iommu-dma-pasid-test
+check "$a is bound" bind $a idxd_pasid_client
 
 echo "# a domain of another driver of IOMMUs"
 group_says "Invalid argument" foreign $b
@@ -36,7 +36,7 @@ done
 echo "# what passes through has no tables to be walked"
 check "$a: unbind" bind $a -
 check "$a: identity" group_type $a identity
-check "$a: bind" bind $a iommu-dma-pasid-test
+check "$a: bind" bind $a idxd_pasid_client
 group_says ok lacks $b coherency
 attached
 group_says ok lacks $b nothing
@@ -55,5 +55,5 @@ says ok disable $b iova
 
 echo "# nothing stays"
 check "what misuses groups can be unloaded" rmmod pasid-group-mod
-check "the test client can be unloaded" rmmod iommu-dma-pasid-test
+check "the test client can be unloaded" rmmod idxd_pasid_client iommu-dma-pasid-client
 finish

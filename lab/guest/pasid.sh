@@ -183,9 +183,9 @@ none_left() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-check "the test client loads" modprobe iommu-dma-pasid-test
+check "the test client loads" modprobe idxd_pasid_client
 for device in $a $b; do
-	check "$device is bound" bind "$device" iommu-dma-pasid-test
+	check "$device is bound" bind "$device" idxd_pasid_client
 	check "translation of $device is $1" translated "$device" "$1"
 	check "its domain is strict" type_is "$device" DMA
 done
@@ -269,7 +269,7 @@ dmesg -c >/dev/null
 check "unbind" bind $a -
 check "the log says so" logged "$a.*left enabled"
 check "nothing of $a is left" none_left $a
-check "bind again" bind $a iommu-dma-pasid-test
+check "bind again" bind $a idxd_pasid_client
 enables $a iova
 start $a "$pasid"
 unmapped 0.2
@@ -293,7 +293,7 @@ check "user space claims $b" sh -c "echo claim $b >&5"
 check "and claims it again" sh -c "echo claim $b >&5"
 says "Device or resource busy" claim $b
 says "Device or resource busy" enable $b iova
-check "no driver can be bound" fails bind $b iommu-dma-pasid-test
+check "no driver can be bound" fails bind $b idxd_pasid_client
 check "released" sh -c "echo release $b >&5"
 says "Device or resource busy" enable $b iova
 check "and released again" sh -c "echo release $b >&5"
@@ -302,7 +302,7 @@ check "claimed once more" sh -c "echo claim $b >&5"
 exec 5>&-
 enables $b iova
 says ok disable $b iova
-check "a driver can be bound" bind $b iommu-dma-pasid-test
+check "a driver can be bound" bind $b idxd_pasid_client
 says "Operation not permitted" claim $b
 
 echo "# VFIO"
@@ -322,7 +322,7 @@ exec 6>&-
 wait
 enables $b iova
 says ok disable $b iova
-check "$b: back to the test client" bind $b iommu-dma-pasid-test
+check "$b: back to the test client" bind $b idxd_pasid_client
 enables $b iova
 check "$b: unbind with it enabled, then vfio-pci" bind $b vfio-pci
 check "VFIO claims it" vfio_says claimed
@@ -330,7 +330,7 @@ check "VFIO claims it" vfio_says claimed
 echo "# identity domain"
 check "$a: unbind" bind $a -
 check "$a: identity" group_type $a identity
-check "$a: bind" bind $a iommu-dma-pasid-test
+check "$a: bind" bind $a idxd_pasid_client
 enables $a bypass
 start $a "$pasid"
 says "ok dma * is physical" map $a phys 12000
@@ -362,5 +362,5 @@ says ok disable $b iova
 echo "# nothing stays"
 check "$a: DMA" group_type $a DMA
 check "its first domain has given its number back" same_domain_id $a "$id_of_a"
-check "the test client can be unloaded" rmmod iommu-dma-pasid-test
+check "the test client can be unloaded" rmmod idxd_pasid_client iommu-dma-pasid-client
 finish

@@ -29,7 +29,7 @@ claimed_and_released() {
 }
 
 mount -t debugfs none /sys/kernel/debug 2>/dev/null
-check "the test client loads" modprobe iommu-dma-pasid-test
+check "the test client loads" modprobe idxd_pasid_client
 check "what misuses groups loads" insmod /lab/pasid-group-mod.ko
 
 echo "# a bond is a use of the device"
@@ -77,7 +77,7 @@ group_says "ok $pasid" unbind $b
 group_says ok sva $b off
 
 echo "# left by a driver that goes away"
-check "$b: bind" bind $b iommu-dma-pasid-test
+check "$b: bind" bind $b idxd_pasid_client
 group_says ok sva $b on
 bonds $b
 bonds $b
@@ -89,7 +89,7 @@ check "the PASID table has nothing any more" fails has_entry $b
 claimed_and_released $b
 check "$b: its type can be changed" group_type $b identity
 check "$b: and back" group_type $b DMA
-check "$b: bind again" bind $b iommu-dma-pasid-test
+check "$b: bind again" bind $b idxd_pasid_client
 group_says ok sva $b on
 bonds $b
 group_says "ok $dead" unbind $b
@@ -126,5 +126,5 @@ claimed_and_released $b
 
 echo "# nothing stays"
 check "what misuses groups can be unloaded" rmmod pasid-group-mod
-check "the test client can be unloaded" rmmod iommu-dma-pasid-test
+check "the test client can be unloaded" rmmod idxd_pasid_client iommu-dma-pasid-client
 finish
