@@ -79,9 +79,9 @@ run: SCENARIO = demo
 run: kernel qemu
 	@$(run_py) --keep-going --kernel-arg vfio-pci.disable_denylist=1 \
 		--add $$(scripts/build-tool iommu/ioasid/ioasidctl) \
-		--add $$(scripts/accel-config) --add lab/guest/dsa-lib.sh \
-		--add lab/guest/pasid-lib.sh --add lab/guest/demo-pasid.sh --add lab/guest/vfio-claim.c \
-		--add lab/guest/sva-queues.sh --add lab/guest/demo-sva.sh --add lab/guest/demo-sva.c lab/guest/demo.sh
+		--add $$(scripts/accel-config) --add lab/guest/lib/dsa-lib.sh \
+		--add lab/guest/lib/pasid-lib.sh --add lab/guest/demo/demo-pasid.sh --add lab/guest/pasid/vfio-claim.c \
+		--add lab/guest/lib/sva-queues.sh --add lab/guest/demo/demo-sva.sh --add lab/guest/demo/demo-sva.c lab/guest/demo/demo.sh
 
 guest: kernel qemu
 	@$(run_py) $(RUN) $(ARGS)

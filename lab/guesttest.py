@@ -3,14 +3,14 @@
     description = "what it shows"
     kernels  = ["series", "debug"]        # which kernels it is run on
     scenario = "default"                  # lab/scenarios/<name>.toml
-    program  = "lab/guest/kunit.sh"       # run in the guest; prints (K)TAP, or tap = false
+    program  = "lab/guest/platform/kunit.sh" # run in the guest; prints (K)TAP, or tap = false
     args     = ["ioasid"]                 # with selftests: only these programs of the directory
-    files    = ["lab/guest/x.sh"]         # copied to /lab/<name>; a C file as a static program
-    modules  = ["lab/guest/x-mod.c"]      # built for the kernel, copied to /lab/x-mod.ko
+    files    = ["lab/guest/lib/x.sh"]     # copied to /lab/<name>; a C file as a static program
+    modules  = ["lab/guest/sva/x-mod.c"]  # built for the kernel, copied to /lab/x-mod.ko
     tools    = ["iommu/ioasid/ioasidctl"] # programs of the kernel's tools/, copied to /lab/<name>
     prepare  = "scripts/accel-config"     # run on the host first, to make files
     selftests = "ioasid"                  # or: build tools/testing/selftests/<name>, run it all; a program beside it
-                                          # runs them, with the arguments of lab/guest/selftests.sh
+                                          # runs them, with the arguments of lab/guest/platform/selftests.sh
     timeout  = 60                         # seconds the program may take on a machine with nothing else to do; it is taken
                                           # for hung after PATIENCE times that
     keep_going = false                    # true: a WARN does not end the run at once
@@ -112,7 +112,7 @@ class GuestTest:
             files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
-            program, args = self.program or "lab/guest/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
+            program, args = self.program or "lab/guest/platform/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])

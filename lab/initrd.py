@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import IO
 
 import steps
+from machine import ROOT
 
 BUSYBOX = Path("/bin/busybox")
+LIBRARY = ROOT / "lab/guest/lib"  # headers and scripts that programs of several folders share
 
 
 class Cpio:
@@ -74,15 +76,15 @@ def needs_interpreter(program: Path) -> bool:
 
 
 def build_program(source: Path, build: Path) -> Path:
-    """Compile PID 1, or another C file of the guest, when it or a header beside it is newer than the program."""
+    """Compile PID 1, or another C file of the guest, when it or a header that it may include is newer than the program."""
     program = build / "guest" / source.stem
-    newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h")))
+    newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), *LIBRARY.glob("*.h")))
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")
         steps.logged(f"building {source.name}", build / f"log/guest-{source.stem}.log",
                      ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror",
-                      "-o", temporary, source])
+                      f"-I{LIBRARY}", "-o", temporary, source])
         temporary.rename(program)
     return program
 

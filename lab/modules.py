@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import steps
-from machine import BUILD, ROOT
+from machine import BUILD
 
 
 def build(source: Path, kernel: str, objects: Path) -> Path:
     """Build it against the objects of this kernel; make knows when there is nothing to do."""
     directory = BUILD / f"modules/{kernel}/{source.stem}"
     directory.mkdir(parents=True, exist_ok=True)
-    files = {"Makefile": f"obj-m := {source.stem}.o\nccflags-y := -I{ROOT}/lab/guest\n", source.name: source.read_text()}
+    files = {"Makefile": f"obj-m := {source.stem}.o\nccflags-y := -I{source.parent}\n", source.name: source.read_text()}
     for name, text in files.items():
         # Not touched when it is the same: nothing is built again then
         if not (directory / name).exists() or (directory / name).read_text() != text:

@@ -49,7 +49,7 @@ class Job:
     margin: int
     shell: bool
     kernel_args: list[str]
-    count: bool = False  # count instructions between marks, see lab/guest/insn-mark.h
+    count: bool = False  # count instructions between marks, see lab/guest/bench/insn-mark.h
 
 
 def say(text: str) -> None:
@@ -177,7 +177,7 @@ def run(job: Job, files: dict[str, Path], quiet: bool = False, until_red: bool =
         accel = accelerator(kernel)
         directory = new_results(job)
         (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
-        initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init.c", BUILD), kernel / "modules",
+        initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init/init.c", BUILD), kernel / "modules",
                      job.argv, files, job.timeout, job.shell)
     return boot(job, scenario, kernel, accel, directory, quiet, until_red), directory
 
@@ -285,7 +285,7 @@ def main() -> int:
     parser.add_argument("--kernel-arg", action="append", default=[], help="one more kernel argument")
     parser.add_argument("--keep-going", action="store_true", help="do not let the kernel panic at its first WARN")
     parser.add_argument("--count", action="store_true",
-                        help="count instructions between the marks of lab/guest/insn-mark.h and print them")
+                        help="count instructions between the marks of lab/guest/bench/insn-mark.h and print them")
     parser.add_argument("--shell", action="store_true", help="a prompt on the console instead of a program")
     parser.add_argument("--again", metavar="RUN", help="repeat the run of that name in build/results")
     parser.add_argument("program", nargs="?", help="a static program or script of the host, or an applet of busybox")

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../tools/testing/selftests/idxd/idxd_util.h"
+#include "../../../tools/testing/selftests/idxd/idxd_util.h"
 
 #define PAGE 4096ul
 #define DEDICATED "/dev/dsa/wq0.0"

@@ -6,7 +6,7 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/plug-lib.sh
+# shellcheck source=lab/guest/lib/plug-lib.sh
 . /lab/plug-lib.sh
 
 builtin="0000:00:10.0 0000:00:11.0"

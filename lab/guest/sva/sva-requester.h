@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What lab/guest/sva-requester-mod.c does for programs, by ioctl() on /sys/kernel/debug/sva-requester */
+/* What lab/guest/sva/sva-requester-mod.c does for programs, by ioctl() on /sys/kernel/debug/sva-requester */
 #ifndef LAB_SVA_REQUESTER_H
 #define LAB_SVA_REQUESTER_H
 

@@ -7,7 +7,7 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/pasid-lib.sh
+# shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
 
 # A device that asks for translations is told that there is none, which is no fault.

@@ -70,7 +70,7 @@ else
 fi
 
 step "A DSA, as this lab's QEMU models it: idxd drives it, accel-config configures it"
-# shellcheck source=lab/guest/dsa-lib.sh
+# shellcheck source=lab/guest/lib/dsa-lib.sh
 . /lab/dsa-lib.sh
 modprobe idxd || die "idxd does not load"
 accel list -i >/tmp/list
@@ -78,9 +78,9 @@ grep -E '"(dev|max_work_queues|max_transfer_size|pasid_enabled|numa_node)":' /tm
 grep -q '"dev":"dsa0"' /tmp/list || die "accel-config lists no dsa0"
 
 # In a shell of its own: it has another client to tell
-# shellcheck source=lab/guest/demo-pasid.sh
+# shellcheck source=lab/guest/demo/demo-pasid.sh
 (. /lab/demo-pasid.sh) || exit
-# shellcheck source=lab/guest/demo-sva.sh
+# shellcheck source=lab/guest/demo/demo-sva.sh
 (. /lab/demo-sva.sh) || exit
 
 read -r pool_before <$state

@@ -5,7 +5,7 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/plug-lib.sh
+# shellcheck source=lab/guest/lib/plug-lib.sh
 . /lab/plug-lib.sh
 
 # The driver's own: its link to the PCI device is there before it has probed it

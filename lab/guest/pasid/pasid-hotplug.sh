@@ -6,9 +6,9 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/pasid-lib.sh
+# shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
-# shellcheck source=lab/guest/plug-lib.sh
+# shellcheck source=lab/guest/lib/plug-lib.sh
 . /lab/plug-lib.sh
 
 configured() {

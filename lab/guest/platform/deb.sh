@@ -4,7 +4,7 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/pasid-lib.sh
+# shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
 
 cgroup=/sys/fs/cgroup/few

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What lab/guest/kpgtable-mod.c does for lab/guest/sva-kpgtable.c, by ioctl() on /sys/kernel/debug/kpgtable */
+/* What lab/guest/sva/kpgtable-mod.c does for lab/guest/sva/sva-kpgtable.c, by ioctl() on /sys/kernel/debug/kpgtable */
 #ifndef LAB_KPGTABLE_H
 #define LAB_KPGTABLE_H
 

@@ -1,7 +1,7 @@
 # The steps of the demonstration about DMA with PASID; demo.sh brings step, die and the functions of dsa-lib.sh.
 # shellcheck shell=sh
 
-# shellcheck source=lab/guest/pasid-lib.sh
+# shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
 
 device=0000:00:10.0
