@@ -17,19 +17,20 @@
     kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
     margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel, with patience)
     needs    = "tools/testing/..."        # skip while the series does not have this path
+    extends  = "other-test"               # what is not said here is said there: see extends.py
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+import extends
 import ktap
 import modules
 import run as runner
@@ -82,7 +83,7 @@ class GuestTest:
 
     @classmethod
     def load(cls, file: Path) -> "GuestTest":
-        return cls(name=file.stem, **tomllib.loads(file.read_text()))
+        return cls(name=file.stem, **extends.load(file.parent, file.stem))
 
     @classmethod
     def load_all(cls, directory: Path) -> list["GuestTest"]:

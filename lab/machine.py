@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import extends
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("BUILD") or ROOT / "build").resolve()
@@ -15,15 +16,15 @@ FIRMWARE = [Path("/usr/share/seabios"), Path("/usr/share/qemu")]
 
 @dataclass
 class Scenario:
-    """lab/scenarios/<name>.toml; the fields are explained in docs/TESTING.md."""
+    """lab/scenarios/<name>.toml; the fields are explained in docs/TESTING.md, `extends` in lab/extends.py."""
 
     name: str
     description: str
     memory: str = "1G"
     cpus: int = 2
     cpu: str = "max"
-    machine: str = "q35"
-    devices: list[str] = field(default_factory=list)
+    machine: str = "q35,kernel-irqchip=split"
+    devices: dict[str, str] = field(default_factory=dict)  # by a name that those who extend it use
     kernel_args: list[str] = field(default_factory=list)
     console_shows: list[str] = field(default_factory=list)
     five_levels: bool = False  # of page tables, where the CPU has them
@@ -35,7 +36,7 @@ class Scenario:
         if not file.exists():
             names = ", ".join(sorted(path.stem for path in file.parent.glob("*.toml")))
             raise SystemExit(f"no scenario '{name}'; there are: {names}")
-        return cls(name=name, **tomllib.loads(file.read_text()))
+        return cls(name=name, **extends.load(file.parent, name))
 
 
 def qemu_binary() -> str:
@@ -56,7 +57,7 @@ def command(scenario: Scenario, kernel: Path, initrd: Path, results: Path, accel
         words += ["-L", str(directory)]
     words += ["-accel", accel, "-machine", scenario.machine, "-cpu", "host" if accel == "kvm" else scenario.cpu,
               "-smp", str(scenario.cpus), "-m", scenario.memory]
-    for device in scenario.devices:
+    for device in scenario.devices.values():
         words += ["-device", device]
     if shell:
         words += ["-chardev", "stdio,id=console,mux=on,signal=off", "-mon", "console"]

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import declared
+import extends
 import steps
 from machine import BUILD, ROOT
 from report import AllowedSkips, Result
@@ -668,6 +669,19 @@ def failed_steps_say_why(directory: Path) -> None:
     assert "unrecognized arguments: --no-such" in result.detail, result
 
 
+def what_is_extended_stands_once(directory: Path) -> None:
+    """what extends something says only what differs: lists, devices and their options"""
+    for name, text in {"iommu": 'args = ["on"]\nshows = ["a"]\n[devices]\niommu = "vtd,x=1,y=1"\n',
+                       "device": 'args = ["...", "port"]\n[devices]\ndev = "dsa,id=dev"\n',
+                       "both": 'extends = ["iommu", "device"]\nshows = ["b"]\nmemory = "2G"\n'
+                               '[devices]\niommu = "iommu,x=2,z=1"\nother = "dev,id=other"\n'}.items():
+        (directory / f"{name}.toml").write_text(text)
+    assert extends.load(directory, "both") == {
+        "args": ["on", "port"], "shows": ["b"], "memory": "2G",
+        "devices": {"iommu": "vtd,x=2,y=1,z=1", "dev": "dsa,id=dev", "other": "dsa,id=other"}}
+    assert list(extends.load(directory, "both")["devices"]) == ["iommu", "dev", "other"]
+
+
 def pages_of_docs() -> dict[Path, str]:
     """The pages that say how it is; HISTORY.md says how it was, MAP.md is checked by itself."""
     return {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -713,7 +727,8 @@ def docs_name_what_exists(directory: Path) -> None:
 
 
 PLAIN: list[Callable[[Path], None]] = [
-    only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why, docs_name_what_exists]
+    only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why,
+    docs_name_what_exists, what_is_extended_stands_once]
 
 
 REAL = [
