@@ -42,7 +42,8 @@ SCENARIO ?= default
 TIMEOUT ?= 300
 export KERNEL_SRC QEMU_SRC QEMU ACCEL BUILD MINUTES
 
-run_py = lab/run.py --kernel $(KERNEL) --scenario $(SCENARIO) --timeout $(TIMEOUT) $(addprefix --add ,$(ADD))
+run_py = /usr/bin/python3 -m lab.run --kernel $(KERNEL) --scenario $(SCENARIO) --timeout $(TIMEOUT) $(addprefix --add ,$(ADD))
+test_py = /usr/bin/python3 -m tests.run
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -95,10 +96,10 @@ deps-test:
 	@scripts/deps kernel guest test lint
 
 test: deps-test
-	@tests/run.py
+	@$(test_py)
 
 $(TIERS:%=test-%): deps-test
-	@tests/run.py $(@:test-%=%)
+	@$(test_py) $(@:test-%=%)
 
 # Outside make test: the second build of QEMU takes as long as the rest of its tests
 test-qtest-asan:
@@ -106,7 +107,7 @@ test-qtest-asan:
 
 # Outside make test too: a kernel of its own each, or hours
 test-kcsan test-deb: deps-test
-	@tests/run.py $(@:test-%=%)
+	@$(test_py) $(@:test-%=%)
 
 # Nothing of this machine but its kernel and its mirror
 test-fresh:
@@ -140,7 +141,7 @@ lint:
 	@scripts/lint
 
 again:
-	@lab/run.py --again $(RUN)
+	@/usr/bin/python3 -m lab.run --again $(RUN)
 
 clean:
 	rm -rf $(addprefix $(or $(BUILD),build)/,kernel-* stock sva kunit guest selftests user mutate bench deb full fresh declared qemu-build qemu-asan series results log)

@@ -30,13 +30,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-import extends
-import ktap
-import modules
-import run as runner
-import steps
-from machine import BUILD, ROOT
-from report import Result
+from . import extends, ktap, modules, steps
+from . import run as runner
+from .machine import BUILD, ROOT
+from .report import Result
 
 SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
 # A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.

@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
-import steps
-from machine import ROOT
+from . import steps
+from .machine import ROOT
 
 BUSYBOX = Path("/bin/busybox")
 LIBRARY = ROOT / "lab/guest/lib"  # headers and scripts that programs of several folders share

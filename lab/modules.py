@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import steps
-from machine import BUILD
+from . import steps
+from .machine import BUILD
 
 
 def build(source: Path, kernel: str, objects: Path) -> Path:

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Boot a kernel of the lab in QEMU, run one program in it, and judge the run.
 
 The program's output is printed as it comes. The exit status is the program's; 124 when it
@@ -23,11 +22,8 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import initrd  # noqa: E402
-import judge  # noqa: E402
-import machine  # noqa: E402
-from machine import BUILD, ROOT, Scenario  # noqa: E402
+from . import initrd, judge, machine
+from .machine import BUILD, ROOT, Scenario
 
 RESULTS = BUILD / "results"
 # Time for boot, leak scan and power-off on top of the program's own, under TCG.

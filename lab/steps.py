@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from machine import ROOT
+from .machine import ROOT
 
 LAST_LINES = 12
 

@@ -1,10 +1,9 @@
-#!/usr/bin/python3
 """What a machine has on which only the packages that scripts/deps names were installed.
 
 The tests see no other programs than these: a folder of links in build/declared, made from dpkg's own lists. So a
 package that scripts/deps forgets is missed on every machine, not only on a bare one. /usr/local is not in it.
 
-    tests/declared.py GROUP...      make the folder for these groups of scripts/deps and print it
+    python3 -m tests.declared GROUP...      make the folder for these groups of scripts/deps and print it
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "lab")]
-from machine import BUILD  # noqa: E402
+from lab.machine import BUILD, ROOT
 
 # As in root's PATH: of two programs of a name the first one is taken
 DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import io
 import os
 import re
@@ -19,11 +18,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import declared
-import extends
-import steps
-from machine import BUILD, ROOT
-from report import AllowedSkips, Result
+from lab import extends, steps
+from lab.machine import BUILD, ROOT
+from lab.report import AllowedSkips, Result
+
+from . import declared
 
 BASE_FILES = {
     ".gitignore": "*.o\n/*\n",
@@ -46,7 +45,7 @@ class Sandbox:
         self.environment = {**os.environ, "BUILD": str(self.repo / "build"), "KERNEL_SRC": str(source),
                             "GIT_AUTHOR_NAME": "Author", "GIT_AUTHOR_EMAIL": "author@localhost",
                             "GIT_COMMITTER_NAME": "Other", "GIT_COMMITTER_EMAIL": "other@localhost"}
-        shutil.copytree(ROOT / "scripts", self.repo / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "scripts", self.repo / "scripts", ignore=shutil.ignore_patterns("__pycache__", "lab"))
         shutil.copy(ROOT / "pins.mk", self.repo)
         (self.repo / ".gitignore").write_text("/build/\n__pycache__/\n")
         (self.repo / "patches").mkdir()
@@ -613,24 +612,16 @@ def remade_when_packages_change(directory: Path) -> None:
     assert (folder / "bin/rsync").is_symlink()
 
 
-def tests_run() -> object:
-    """tests/run.py as a module: lab/run.py has the name"""
-    spec = importlib.util.spec_from_file_location("tests_run", ROOT / "tests/run.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run_made_up_tier(function: Callable[[], Iterator[Result]]) -> Result:
     """The one result of a tier that is this function."""
-    module = tests_run()
-    module.tiers.TIERS["made-up"] = (function, ("test",), "made up")
+    from . import run, tiers  # which import this module
+
+    tiers.TIERS["made-up"] = (function, ("test",), "made up")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            [result] = module.run_tier("made-up", AllowedSkips(Path(os.devnull))).results
+            [result] = run.run_tier("made-up", AllowedSkips(Path(os.devnull))).results
     finally:
-        del module.tiers.TIERS["made-up"]
+        del tiers.TIERS["made-up"]
     return result
 
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Run tiers of tests; print a summary and, last, the line 'N passed, N failed, N skipped'.
 
 Without a tier it runs all of them but those on request. Exit 1 when anything is red: see lab/judge.py and
@@ -13,14 +12,12 @@ import subprocess
 import sys
 import time
 import traceback
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
-import declared  # noqa: E402
-import steps  # noqa: E402
-import tiers  # noqa: E402
-from report import AllowedSkips, Result, Tier, show, show_result, summary  # noqa: E402
+from lab import steps
+from lab.machine import ROOT
+from lab.report import AllowedSkips, Result, Tier, show, show_result, summary
+
+from . import declared, tiers
 
 
 def run_tier(name: str, skips: AllowedSkips) -> Tier:

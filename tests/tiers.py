@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import judge
-import ktap
-import labtests
-import run as runner
-import steps
-from guesttest import GuestTest, run_all
-from machine import BUILD, ROOT
-from report import AllowedSkips, Result, show
+from lab import judge, ktap, steps
+from lab import run as runner
+from lab.guesttest import GuestTest, run_all
+from lab.machine import BUILD, ROOT
+from lab.report import AllowedSkips, Result, show
+
+from . import labtests
 
 LINUX = BUILD / "linux"
 NO_SKIPS = AllowedSkips(Path(os.devnull))

@@ -4,7 +4,7 @@
  * INSN_MARK_END(n); with n a constant below 32768.
  *
  * The marks are NOPs to a CPU. QEMU's plugin markcount (qemu/files/contrib/
- * plugins/markcount.c) looks for them; `lab/run.py --count` loads it. No header
+ * plugins/markcount.c) looks for them; `python3 -m lab.run --count` loads it. No header
  * is included, so kernel code can use this file as well as programs.
  */
 #ifndef LAB_INSN_MARK_H
