@@ -62,11 +62,7 @@ status:
 	@scripts/status $(T)
 
 kernel: deps-guest
-ifeq ($(KERNEL),deb)
-	@scripts/build-deb >/dev/null
-else
 	@scripts/build-kernel $(KERNEL) >/dev/null
-endif
 
 deb:
 	@scripts/build-deb

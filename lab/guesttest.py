@@ -30,12 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from . import extends, ktap, modules, steps
+from . import extends, kernels, ktap, modules, steps
 from . import run as runner
 from .machine import BUILD, ROOT
 from .report import Result
 
-SLOW = {"debug": 4, "kcsan": 3}  # how much more time a program may take on this kernel
 # A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
 PATIENCE = 5
 # Guests have up to 2 GiB of memory.
@@ -105,7 +104,7 @@ class GuestTest:
             steps.script(ROOT / self.prepare)
         program, args, files = self.program, self.args, list(self.files)
         for module in self.modules:
-            files.append(str(modules.build(ROOT / module, kernel, runner.kernel_directory(kernel))))
+            files.append(str(modules.build(ROOT / module, kernel, kernels.one(kernel).built())))
         for tool in self.tools:
             files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
@@ -114,8 +113,8 @@ class GuestTest:
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * SLOW.get(kernel, 1) * PATIENCE,
-                         self.margin or runner.MARGIN[kernel] * PATIENCE, False,
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * kernels.one(kernel).slow * PATIENCE,
+                         self.margin or kernels.one(kernel).margin * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         return job, copied
 
@@ -136,7 +135,7 @@ class GuestTest:
 
 def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
     """Build the kselftests of one directory as static programs; returns where they are and what to run."""
-    objects = runner.kernel_directory(kernel)
+    objects = kernels.one(kernel).built()
     # The kernel says which source it was built from
     source = (objects / "source").resolve()
     installed = BUILD / f"selftests/{name}"

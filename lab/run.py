@@ -22,12 +22,10 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
-from . import initrd, judge, machine
+from . import initrd, judge, kernels, machine
 from .machine import BUILD, ROOT, Scenario
 
 RESULTS = BUILD / "results"
-# Time for boot, leak scan and power-off on top of the program's own, under TCG.
-MARGIN = {"stock": 60, "sva": 60, "series": 60, "debug": 180, "kcsan": 120, "deb": 120, "mutate": 60, "full": 60}
 
 # What runs that begin at the same time share: build/guest, build/results/latest
 STARTING = Lock()
@@ -50,14 +48,6 @@ class Job:
 
 def say(text: str) -> None:
     print(f"[guest] {text}", file=sys.stderr, flush=True)
-
-
-def kernel_directory(kernel: str) -> Path:
-    inside = ("stock", "sva", "mutate", "full")
-    directory = BUILD / (f"{kernel}/kernel" if kernel in inside else f"kernel-{kernel}")
-    if not (directory / "bzImage").exists():
-        raise SystemExit(f"the {kernel} kernel is not built: scripts/build-kernel {kernel}")
-    return directory
 
 
 def new_results(job: Job) -> Path:
@@ -168,7 +158,7 @@ def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | Non
 
 def run(job: Job, files: dict[str, Path], quiet: bool = False, until_red: bool = False) -> tuple[judge.Verdict, Path]:
     scenario = Scenario.load(job.scenario)
-    kernel = kernel_directory(job.kernel)
+    kernel = kernels.one(job.kernel).built()
     with STARTING:
         accel = accelerator(kernel)
         directory = new_results(job)
@@ -267,13 +257,13 @@ def again(name: str) -> int:
     directory = new_results(job)
     for file in ("job.json", "initrd"):
         shutil.copy(old / file, directory / file)
-    kernel = kernel_directory(job.kernel)
+    kernel = kernels.one(job.kernel).built()
     return exit_status(boot(job, Scenario.load(job.scenario), kernel, accelerator(kernel), directory))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kernel", choices=MARGIN, default="series")
+    parser.add_argument("--kernel", choices=kernels.BOOTABLE, default="series")
     parser.add_argument("--scenario", default="default", help="lab/scenarios/<name>.toml")
     parser.add_argument("--timeout", type=int, default=300, help="seconds the program may take (default: 300)")
     parser.add_argument("--add", action="append", default=[], metavar="FILE[=GUESTPATH]",
@@ -296,7 +286,7 @@ def main() -> int:
     kernel_args = args.kernel_arg + ([] if args.keep_going or args.shell else ["panic_on_warn=1"])
     name = re.sub(r"[^A-Za-z0-9._-]", "-", Path(program).name)
     job = Job(name, args.kernel, args.scenario, [program, *args.arguments], args.timeout,
-              MARGIN[args.kernel], args.shell, kernel_args, args.count)
+              kernels.one(args.kernel).margin, args.shell, kernel_args, args.count)
     if args.shell:
         say("booting to a prompt; leave with 'exit', or Ctrl-A X to end QEMU at once")
     verdict, _ = run(job, files)

@@ -18,8 +18,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lab import extends, steps
-from lab.machine import BUILD, ROOT
+from lab import extends, kernels, steps
+from lab.guesttest import GuestTest
+from lab.machine import BUILD, ROOT, Scenario
 from lab.report import AllowedSkips, Result
 
 from . import declared
@@ -673,6 +674,19 @@ def what_is_extended_stands_once(directory: Path) -> None:
     assert list(extends.load(directory, "both")["devices"]) == ["iommu", "dev", "other"]
 
 
+def what_guest_tests_name_is_there(directory: Path) -> None:
+    """each guest test and canary names kernels, a machine and files that there are"""
+    missing = []
+    for test in [*GuestTest.load_all(ROOT / "lab/guest-tests"), *GuestTest.load_all(ROOT / "tests/canary")]:
+        Scenario.load(test.scenario)
+        files = [name for name in (test.program, test.prepare, *test.files, *test.modules) if "/" in name]
+        missing += [f"{test.name}: kernel {name}" for name in test.kernels if not kernels.one(name).tier]
+        missing += [f"{test.name}: {name}" for name in files if not name.startswith("build/") and not (ROOT / name).is_file()]
+    assert not missing, missing
+    fragments = [file for kernel in kernels.KERNELS.values() for file in kernel.configs]
+    assert all(file.is_file() for file in fragments), fragments
+
+
 def pages_of_docs() -> dict[Path, str]:
     """The pages that say how it is; HISTORY.md says how it was, MAP.md is checked by itself."""
     return {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -719,7 +733,7 @@ def docs_name_what_exists(directory: Path) -> None:
 
 PLAIN: list[Callable[[Path], None]] = [
     only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why,
-    docs_name_what_exists, what_is_extended_stands_once]
+    docs_name_what_exists, what_is_extended_stands_once, what_guest_tests_name_is_there]
 
 
 REAL = [

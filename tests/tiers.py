@@ -8,11 +8,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from lab import judge, ktap, steps
 from lab import run as runner
 from lab.guesttest import GuestTest, run_all
+from lab.kernels import BOOTABLE, KERNELS
 from lab.machine import BUILD, ROOT
 from lab.report import AllowedSkips, Result, show
 
@@ -72,7 +74,7 @@ def user() -> Iterator[Result]:
 def kunit() -> Iterator[Result]:
     steps.script(ROOT / "scripts/prepare")
     command = ["/usr/bin/python3", LINUX / "tools/testing/kunit/kunit.py", "run", "--raw_output=all",
-               f"--build_dir={BUILD / 'kunit'}", f"--kunitconfig={ROOT / 'lab/configs/kunit.kunitconfig'}",
+               f"--build_dir={BUILD / 'kunit'}", f"--kunitconfig={KERNELS['kunit'].configs[0]}",
                f"--jobs={os.cpu_count()}", "--timeout=1500", f"--make_options=CC={compiler()}"]
     environment = {**os.environ, "KBUILD_BUILD_TIMESTAMP": "Mon Jan 1 00:00:00 UTC 2024",
                    "CCACHE_BASEDIR": str(BUILD)}
@@ -92,7 +94,7 @@ def qtest() -> Iterator[Result]:
     yield from from_ktap("qtest", status, output)
 
 
-def guest(kernel: str = "series") -> Iterator[Result]:
+def guest(kernel: str) -> Iterator[Result]:
     build(kernel)
     yield from run_all([test for test in GuestTest.load_all(ROOT / "lab/guest-tests") if kernel in test.kernels], kernel)
 
@@ -106,10 +108,7 @@ def deb() -> Iterator[Result]:
                            ["apt-get", "install", "--simulate", "--no-install-recommends", package])
         yield Result(f"apt takes {package.name.partition('_')[0]}", "fail" if status else "pass",
                      f"build/log/apt-{package.name.partition('_')[0]}.log" if status else "")
-    build_qemu()
-    for test in GuestTest.load_all(ROOT / "lab/guest-tests"):
-        if "deb" in test.kernels:
-            yield from test.run("deb")
+    yield from guest("deb")
 
 
 def canary() -> Iterator[Result]:
@@ -138,23 +137,22 @@ def compiler() -> str:
 
 KERNEL, GUEST, QEMU = ("kernel",), ("kernel", "guest", "test", "qemu"), ("qemu", "kernel")
 
+
+def first(kernel: str) -> str:
+    """What is said of a tier that runs on this kernel."""
+    return f"{KERNELS[kernel].runs} (first build: {KERNELS[kernel].minutes} minutes)"
+
+
 # Each with the groups of scripts/deps that it needs: it sees the programs of no other package
 TIERS = {
-    "lab": (labtests.run, ("kernel", "lint"), "the lab itself: round trips, determinism, scripts (about a minute)"),
+    "lab": (labtests.run, ("kernel", "lint"), "the lab itself: round trips, determinism, scripts (about two minutes)"),
     "user": (user, ("kernel", "test"), "the core in user space under ASan and UBSan, against a reference model"),
-    "kunit": (kunit, KERNEL, "KUnit on UML (first build: 3 minutes)"),
+    "kunit": (kunit, KERNEL, first("kunit")),
     "qtest": (qtest, QEMU, "the device models of QEMU"),
-    "stock": (lambda: guest("stock"), GUEST,
-              "the emulated DSA under an unmodified kernel (first kernel build: 6 minutes)"),
-    "sva": (lambda: guest("sva"), GUEST,
-            "SVA on the base, without the series (first kernel build: 6 minutes; only on request)"),
-    "guest": (guest, GUEST, "kselftests, KUnit and the demo in a guest (first kernel build: 6 minutes)"),
-    "debug": (lambda: guest("debug"), GUEST, "the same under KASAN, lockdep, kmemleak (first kernel build: 10 minutes)"),
+    **{kernel.tier: (partial(guest, kernel.name), GUEST, first(kernel.name)) for kernel in BOOTABLE.values() if kernel.tier},
     "canary": (canary, GUEST, "runs that must turn red, each with the right word"),
-    "kcsan": (lambda: guest("kcsan"), GUEST,
-              "KUnit, kselftests and a soak under KCSAN (first kernel build: 7 minutes)"),
-    "deb": (deb, (*GUEST, "deb"), "the packages of make deb: apt takes them, their kernel boots (first build: an hour)"),
+    "deb": (deb, (*GUEST, "deb"), first("deb")),
 }
 GROUPS = tuple(sorted({group for _, groups, _ in TIERS.values() for group in groups}))
 # Kernels of their own, which make test does not build
-ON_REQUEST = ("sva", "kcsan", "deb")
+ON_REQUEST = tuple(kernel.tier for kernel in KERNELS.values() if kernel.on_request)
