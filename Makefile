@@ -10,6 +10,7 @@
 # Test it:
 #   make test                 every tier but sva; ends with 'N passed, N failed, N skipped'
 #   make test-TIER            one tier: lab, user, kunit, qtest, stock, sva, guest, debug, canary
+#   make test-one TEST=name   one test of lab/guest-tests, on each of its kernels [KERNEL=]
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
 #   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
@@ -71,14 +72,10 @@ deb:
 qemu:
 	@[ -n "$(QEMU)" ] || scripts/build-qemu >/dev/null
 
+# The guest test of that name, with its output shown
 run: KERNEL = series
-run: SCENARIO = demo
 run: kernel qemu
-	@$(run_py) --keep-going --kernel-arg vfio-pci.disable_denylist=1 \
-		--add $$(scripts/build-tool iommu/ioasid/ioasidctl) \
-		--add $$(scripts/accel-config) --add lab/guest/lib/dsa-lib.sh \
-		--add lab/guest/lib/pasid-lib.sh --add lab/guest/demo/demo-pasid.sh --add lab/guest/pasid/vfio-claim.c \
-		--add lab/guest/lib/sva-queues.sh --add lab/guest/demo/demo-sva.sh --add lab/guest/demo/demo-sva.c lab/guest/demo/demo.sh
+	@/usr/bin/python3 -m lab.guesttest demo $(KERNEL)
 
 guest: kernel qemu
 	@$(run_py) $(RUN) $(ARGS)
@@ -96,6 +93,10 @@ test: deps-test
 
 $(TIERS:%=test-%): deps-test
 	@$(test_py) $(@:test-%=%)
+
+# On all the kernels that the test names, unless one is given
+test-one: deps-test
+	@$(test_py) --test '$(TEST)' $(if $(filter file,$(origin KERNEL)),,--kernel '$(KERNEL)')
 
 # Outside make test: the second build of QEMU takes as long as the rest of its tests
 test-qtest-asan:
@@ -148,5 +149,5 @@ distclean:
 	@scripts/status qemu --clean
 	rm -rf $(or $(BUILD),build)
 
-.PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest shell test $(TIERS:%=test-%) loop
+.PHONY: help deps-guest deps-test prepare sync export status kernel qemu test-qtest-asan run guest test-one shell test $(TIERS:%=test-%) loop
 .PHONY: test-kcsan test-deb test-fresh bench soak mutate deb series check-series lint again clean distclean

@@ -18,12 +18,15 @@
     margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel, with patience)
     needs    = "tools/testing/..."        # skip while the series does not have this path
     extends  = "other-test"               # what is not said here is said there: see extends.py
+
+    python3 -m lab.guesttest NAME KERNEL  # run one and watch it; the exit status is the program's
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +38,7 @@ from . import run as runner
 from .machine import BUILD, ROOT
 from .report import Result
 
+TESTS = ROOT / "lab/guest-tests"
 # A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
 PATIENCE = 5
 # Guests have up to 2 GiB of memory.
@@ -82,8 +86,19 @@ class GuestTest:
         return cls(name=file.stem, **extends.load(file.parent, file.stem))
 
     @classmethod
+    def named(cls, name: str) -> "GuestTest":
+        """That of lab/guest-tests."""
+        if not (TESTS / f"{name}.toml").is_file():
+            raise SystemExit(f"no guest test '{name}'; there are: {', '.join(sorted(path.stem for path in TESTS.glob('*.toml')))}")
+        return cls.load(TESTS / f"{name}.toml")
+
+    @classmethod
     def load_all(cls, directory: Path) -> list["GuestTest"]:
         return [cls.load(file) for file in sorted(directory.glob("*.toml"))]
+
+    def check(self, kernel: str) -> None:
+        if kernel not in self.kernels:
+            raise SystemExit(f"{self.name} is not run on '{kernel}'; its kernels are: {', '.join(self.kernels)}")
 
     def run(self, kernel: str, until_red: bool = False) -> list[Result]:
         """Boot, run, and return one result for each test that the program planned or reported.
@@ -149,3 +164,16 @@ def build_selftests(name: str, kernel: str) -> tuple[Path, list[str]]:
     listing = subprocess.run([*make, "emit_tests", f"COLLECTION={name}"], check=True, capture_output=True,
                              text=True, env=environment).stdout
     return installed, [line.partition(":")[2] for line in listing.split() if ":" in line]
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python3 -m lab.guesttest NAME KERNEL")
+    test, kernel = GuestTest.named(sys.argv[1]), sys.argv[2]
+    test.check(kernel)
+    verdict, _ = runner.run(*test.job(kernel))
+    return runner.exit_status(verdict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

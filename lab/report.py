@@ -47,8 +47,9 @@ def show(text: str) -> None:
     print(text, flush=True)
 
 
-def show_result(result: Result) -> None:
-    if result.word != "pass":
+def show_result(result: Result, passed: bool = False) -> None:
+    """Say how a test went, if it has to be said."""
+    if passed or result.word != "pass":
         show(f"  {result.word:<16} {result.name}{': ' + result.detail if result.detail else ''}")
 
 

@@ -687,6 +687,16 @@ def what_guest_tests_name_is_there(directory: Path) -> None:
     assert all(file.is_file() for file in fragments), fragments
 
 
+def one_test_by_name(directory: Path) -> None:
+    """make test-one says which tests there are, and on which kernels one is run, when there is none of that name"""
+    for arguments, said in (("--test=nope", "no guest test 'nope'; there are: cpu-state, "),
+                            ("--test=demo --kernel=nope", "demo is not run on 'nope'; its kernels are: series, debug")):
+        result = subprocess.run(["/usr/bin/python3", "-m", "tests.run", *arguments.split()], cwd=ROOT, capture_output=True,
+                                text=True)
+        output = (result.stdout + result.stderr).strip()
+        assert result.returncode and output.startswith(said) and "\n" not in output, output
+
+
 def pages_of_docs() -> dict[Path, str]:
     """The pages that say how it is; HISTORY.md says how it was, MAP.md is checked by itself."""
     return {page: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -733,7 +743,7 @@ def docs_name_what_exists(directory: Path) -> None:
 
 PLAIN: list[Callable[[Path], None]] = [
     only_what_is_named, remade_when_packages_change, tiers_see_only_that, failed_steps_say_why,
-    docs_name_what_exists, what_is_extended_stands_once, what_guest_tests_name_is_there]
+    docs_name_what_exists, what_is_extended_stands_once, what_guest_tests_name_is_there, one_test_by_name]
 
 
 REAL = [

@@ -12,16 +12,22 @@ import subprocess
 import sys
 import time
 import traceback
+from functools import partial
 
 from lab import steps
+from lab.guesttest import GuestTest
+from lab.kernels import KERNELS
 from lab.machine import ROOT
 from lab.report import AllowedSkips, Result, Tier, show, show_result, summary
 
 from . import declared, tiers
 
 
-def run_tier(name: str, skips: AllowedSkips) -> Tier:
+def run_tier(name: str, skips: AllowedSkips, kernel: str = "", only: str = "") -> Tier:
+    """A tier, or of the guest tests of `kernel` the one that is named."""
     function, groups, about = tiers.TIERS[name]
+    if only:
+        function, about = partial(tiers.guest, kernel, only), f"{only} on {kernel}"
     show(f"\n== {name}: {about}")
     tier = Tier(name)
     start = time.monotonic()
@@ -33,7 +39,7 @@ def run_tier(name: str, skips: AllowedSkips) -> Tier:
         declared.enter(groups)
         for result in function():
             tier.results.append(skips.judge(name, result))
-            show_result(tier.results[-1])
+            show_result(tier.results[-1], passed=bool(only))
     except steps.StepFailed as failed:
         tier.results.append(Result(failed.what, "fail", failed.detail))
         show_result(tier.results[-1])
@@ -67,11 +73,20 @@ def main() -> int:
     parser.add_argument("tier", nargs="*", metavar="tier",
                         help=f"what to run: {', '.join(tiers.TIERS)} (default: all, in this order, "
                              f"but {', '.join(tiers.ON_REQUEST)})")
-    chosen = parser.parse_args().tier or [name for name in tiers.TIERS if name not in tiers.ON_REQUEST]
+    parser.add_argument("--test", metavar="NAME", help="one test of lab/guest-tests instead, on each of its kernels")
+    parser.add_argument("--kernel", metavar="NAME", help="with --test: on this one of them")
+    args = parser.parse_args()
+    chosen = args.tier or [name for name in tiers.TIERS if name not in tiers.ON_REQUEST]
     if unknown := set(chosen) - set(tiers.TIERS):
         parser.error(f"no such tier: {', '.join(sorted(unknown))}")
     started = time.monotonic()
     skips = AllowedSkips(ROOT / "tests/allowed-skips.txt")
+    if args.test is not None:
+        test = GuestTest.named(args.test)
+        if args.kernel:
+            test.check(args.kernel)
+        on = [args.kernel] if args.kernel else test.kernels
+        return summary([run_tier(KERNELS[kernel].tier, skips, kernel, test.name) for kernel in on], started)
     return summary([*(run_tier(name, skips) for name in chosen), headers()], started)
 
 

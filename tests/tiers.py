@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab import judge, ktap, steps
 from lab import run as runner
-from lab.guesttest import GuestTest, run_all
+from lab.guesttest import TESTS, GuestTest, run_all
 from lab.kernels import BOOTABLE, KERNELS
 from lab.machine import BUILD, ROOT
 from lab.report import AllowedSkips, Result, show
@@ -94,9 +94,11 @@ def qtest() -> Iterator[Result]:
     yield from from_ktap("qtest", status, output)
 
 
-def guest(kernel: str) -> Iterator[Result]:
+def guest(kernel: str, only: str = "") -> Iterator[Result]:
+    """The guest tests of a kernel, or one of them."""
     build(kernel)
-    yield from run_all([test for test in GuestTest.load_all(ROOT / "lab/guest-tests") if kernel in test.kernels], kernel)
+    yield from run_all([test for test in GuestTest.load_all(TESTS) if kernel in test.kernels and only in ("", test.name)],
+                       kernel)
 
 
 def deb() -> Iterator[Result]:
