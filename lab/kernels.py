@@ -35,8 +35,7 @@ class Kernel:
 
     @property
     def objects(self) -> Path:
-        """Where bzImage, modules/ and .config are. Sources and objects lie in the same relative place, so that ccache
-        can share results."""
+        """Where bzImage, modules/ and .config are."""
         return BUILD / (f"kernel-{self.name}" if self.tree == "series" else f"{self.name}/kernel")
 
     @property
