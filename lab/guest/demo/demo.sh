@@ -119,7 +119,7 @@ grep "^id $a " $state | sed 's/^/   debugfs: /'
 grep -q "^id $a .*state free-pending" $state || die "not pending"
 ask "refused: Device or resource busy" get "$a"
 alloc vm-a
-[ "$id" != "$a" ] || die "number $a was handed out again"
+[ "$id" != "$a" ] || die "number $a was allocated again"
 ask gone unuse "$a"
 alloc vm-a
 [ "$id" = "$a" ] || die "number $a is not used again"

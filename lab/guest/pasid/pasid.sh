@@ -124,7 +124,7 @@ attached() {
 	grep -q "${1#0000:} pasid $2 " $pasids
 }
 
-# A number that its owner frees while a domain is attached: detached soon, and only then handed out again
+# A number that its owner frees while a domain is attached: detached soon, and only then allocated again
 freed() {
 	says "ok [2-9]*" attach $b $a
 	number=${answer#ok }
@@ -141,7 +141,7 @@ freed() {
 	says "No such device or address" copy $b 2 left
 	says ok drop left
 	says "ok $number" attach $b $a
-	check "handed out again, it is in use" grep "^id $number .*state active" /sys/kernel/debug/ioasid
+	check "allocated again, it is in use" grep "^id $number .*state active" /sys/kernel/debug/ioasid
 	says ok detach $b "$number"
 }
 

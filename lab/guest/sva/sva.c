@@ -271,7 +271,7 @@ static int line_count(const char *name, const char *words)
 	return count;
 }
 
-/* The PASIDs that the IOASID core has handed out, on a kernel that has one */
+/* The PASIDs that the IOASID core has allocated, on a kernel that has one */
 static int pasids(void)
 {
 	return line_count("/sys/kernel/debug/ioasid", "id ");
