@@ -231,16 +231,22 @@ static void wait_for(pid_t pid, long timeout)
 static void check_leaks(void)
 {
 	static char text[1 << 20];
-	int leaks = 0;
+	struct timespec aged;
+	int failed, leaks = 0;
 
 	if (access(KMEMLEAK, F_OK)) {
 		report("leaks unchecked\n");
 		return;
 	}
-	/* Two scans: what one sees for the first time, the other confirms. */
-	sleep(KMEMLEAK_AGE);
-	if (write_file(KMEMLEAK, "scan") || write_file(KMEMLEAK, "scan") ||
-	    read_file(KMEMLEAK, text, sizeof(text)) < 0) {
+	/*
+	 * Two scans: what one sees for the first time, the other confirms. Only for the second one objects must have
+	 * their age, and the first takes about as long.
+	 */
+	clock_gettime(CLOCK_MONOTONIC, &aged);
+	aged.tv_sec += KMEMLEAK_AGE;
+	failed = write_file(KMEMLEAK, "scan");
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &aged, NULL);
+	if (failed || write_file(KMEMLEAK, "scan") || read_file(KMEMLEAK, text, sizeof(text)) < 0) {
 		report("leaks unreadable\n");
 		return;
 	}
