@@ -249,6 +249,24 @@ def younger_than_objects(box: Sandbox) -> None:
     assert (box.tree / "drivers/a.c").stat().st_mtime > 1
 
 
+def comments_of_series_stay(box: Sandbox) -> None:
+    """a comment in the file 'series' stays before the patch that it names a band of, or before the next that is left"""
+    box.series()
+    order = box.repo / "patches/series"
+    one, two, three = (name for name in order.read_text().splitlines() if not name.startswith("#"))
+    order.write_text(f"# top\n{one}\n# band\n{two}\n{three}\n# end\n")
+    box.script("prepare")
+    box.commit("four: Add four.c", {"drivers/four.c": "four\n"})
+    left = ["# top", "one", "# band", "two", "three", "four", "# end"]
+    for dropped in ("three", "two", ""):
+        box.script("export")
+        found = [line if line.startswith("#") else line.split("-")[1] for line in order.read_text().splitlines()]
+        assert found == left, found
+        if dropped:
+            box.git(box.tree, "rebase", "-q", "--onto", "HEAD~2", "HEAD~1")  # the one before the last
+            left.remove(dropped)
+
+
 def export_is_all_or_nothing(box: Sandbox) -> None:
     """when what export wrote does not make the tree, the files are as they were before"""
     box.series()
@@ -546,7 +564,8 @@ def map_is_whole(box: Sandbox) -> None:
 TESTS: list[Callable[[Sandbox], None]] = [
     where_it_is, map_is_whole,
     round_trip, time_stamps, fixup, insertion, later_touch, uncommitted, unclaimed, claimed_twice, work_is_kept,
-    replaced_base, taken_over, series_is_deterministic, younger_than_objects, export_is_all_or_nothing,
+    replaced_base, taken_over, series_is_deterministic, younger_than_objects, comments_of_series_stay,
+    export_is_all_or_nothing,
     to_another_base_and_back, to_the_newest, left_the_mirror, to_a_tarball, conflict, resolved_badly, aborted,
     replaced_base_changed, not_laid_out, in_the_base_now, merged_silently, rebase_keeps_work]
 
