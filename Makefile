@@ -28,6 +28,7 @@
 #                             run again (or make sync) to bring changes of the repository into it
 #   make export               write the commits of that tree back as overlay files and patches
 #   make status               which of the two is newer
+#   scripts/where NAME        what belongs to a file or a symbol of the series: layer, commits, documentation, tests
 #   make kernel               build it [KERNEL=stock|sva|series|debug|kcsan]
 #   make deb                  Debian packages of it, from the cloud kernel's configuration (an hour);
 #                             make test-deb boots what they install, make guest KERNEL=deb RUN=... too
