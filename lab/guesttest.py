@@ -89,7 +89,8 @@ class GuestTest:
     def named(cls, name: str) -> "GuestTest":
         """That of lab/guest-tests."""
         if not (TESTS / f"{name}.toml").is_file():
-            raise SystemExit(f"no guest test '{name}'; there are: {', '.join(sorted(path.stem for path in TESTS.glob('*.toml')))}")
+            names = ", ".join(sorted(path.stem for path in TESTS.glob("*.toml")))
+            raise SystemExit(f"no guest test '{name}'; there are: {names}")
         return cls.load(TESTS / f"{name}.toml")
 
     @classmethod
@@ -124,12 +125,14 @@ class GuestTest:
             files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
             directory, programs = build_selftests(self.selftests, kernel)
-            program, args = self.program or "lab/guest/platform/selftests.sh", [f"/lab/{directory.name}", *(args or programs)]
+            program = self.program or "lab/guest/platform/selftests.sh"
+            args = [f"/lab/{directory.name}", *(args or programs)]
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * kernels.one(kernel).slow * PATIENCE,
-                         self.margin or kernels.one(kernel).margin * PATIENCE, False,
+        patience = kernels.one(kernel)
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * patience.slow * PATIENCE,
+                         self.margin or patience.margin * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         return job, copied
 

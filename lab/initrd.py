@@ -76,7 +76,7 @@ def needs_interpreter(program: Path) -> bool:
 
 
 def build_program(source: Path, build: Path) -> Path:
-    """Compile PID 1, or another C file of the guest, when it or a header that it may include is newer than the program."""
+    """Compile PID 1, or another C file of the guest, when it or a header for it is newer than the program."""
     program = build / "guest" / source.stem
     newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), *LIBRARY.glob("*.h")))
     if not program.exists() or program.stat().st_mtime < newest:

@@ -163,8 +163,8 @@ def run(job: Job, files: dict[str, Path], quiet: bool = False, until_red: bool =
         accel = accelerator(kernel)
         directory = new_results(job)
         (directory / "job.json").write_text(json.dumps(asdict(job), indent=1) + "\n")
-        initrd.write(directory / "initrd", initrd.build_program(ROOT / "lab/guest/init/init.c", BUILD), kernel / "modules",
-                     job.argv, files, job.timeout, job.shell)
+        init = initrd.build_program(ROOT / "lab/guest/init/init.c", BUILD)
+        initrd.write(directory / "initrd", init, kernel / "modules", job.argv, files, job.timeout, job.shell)
     return boot(job, scenario, kernel, accel, directory, quiet, until_red), directory
 
 
