@@ -88,7 +88,7 @@ static void ioasid_number_give(struct ioasid_entry *e)
 {
 	if (ioasid_set_is_shared(e->set))
 		__ioasid_pool_uncharge(e->set->pool, ioasid_set_pool_user(e->set),
-				   1);
+				       1);
 }
 
 /*
@@ -103,7 +103,7 @@ int ioasid_number_alloc(struct ioasid_entry *e, ioasid_t min, ioasid_t max)
 	xa_lock_irq(&ioasid_xa);
 	if (ioasid_set_is_shared(e->set))
 		ret = __ioasid_pool_charge(e->set->pool,
-					 ioasid_set_pool_user(e->set), 1);
+					   ioasid_set_pool_user(e->set), 1);
 	if (ret)
 		goto out_unlock;
 again:

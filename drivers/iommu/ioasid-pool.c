@@ -105,7 +105,7 @@ static u32 ioasid_pool_tenants(const struct ioasid_pool *pool)
 
 /* Under the lock of ioasid_xa. Returns 0, or -ENOSPC when fewer are left. */
 int __ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		       u32 nr)
+			 u32 nr)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (nr > pool->left)
@@ -121,7 +121,7 @@ int __ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 
 /* Returns 0, or -ENOSPC when fewer than @nr are left. */
 int ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		     u32 nr)
+		       u32 nr)
 {
 	unsigned long flags;
 	int ret;
@@ -134,7 +134,7 @@ int ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
 
 /* Under the lock of ioasid_xa */
 void __ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-			u32 nr)
+			    u32 nr)
 {
 	lockdep_assert_held(&ioasid_xa.xa_lock);
 	if (WARN_ON_ONCE(nr > pool->taken[user]))
@@ -145,7 +145,7 @@ void __ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user
 }
 
 void ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		      u32 nr)
+			  u32 nr)
 {
 	unsigned long flags;
 

@@ -237,13 +237,13 @@ extern struct xarray ioasid_xa;
 extern struct ioasid_pool ioasid_pool;
 void ioasid_pool_init(void);
 int __ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		       u32 nr);
+			 u32 nr);
 void __ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-			u32 nr);
+			    u32 nr);
 int ioasid_pool_charge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		     u32 nr);
+		       u32 nr);
 void ioasid_pool_uncharge(struct ioasid_pool *pool, enum ioasid_pool_user user,
-		      u32 nr);
+			  u32 nr);
 void ioasid_pool_read(const struct ioasid_pool *pool, struct ioasid_pool *copy);
 void ioasid_pool_lower(struct ioasid_pool *pool, u32 total);
 

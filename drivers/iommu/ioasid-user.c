@@ -127,7 +127,7 @@ static void ioasid_user_set_state(struct ioasid_user *user,
 }
 
 static void ioasid_user_released(struct ioasid_set_watch *watch, ioasid_t id,
-			     void *private)
+				 void *private)
 {
 	struct ioasid_user *user = container_of(watch, struct ioasid_user,
 						watch);

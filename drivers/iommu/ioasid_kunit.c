@@ -374,7 +374,7 @@ static void set_alloc_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, NULL, 0, 77)),
 			(long)-EINVAL);
 	KUNIT_EXPECT_EQ(test, PTR_ERR(__ioasid_set_alloc(&ctx->pool, NULL, left + 1,
-						  IOASID_SET_TYPE_NULL)),
+							 IOASID_SET_TYPE_NULL)),
 			(long)-ENOSPC);
 	KUNIT_EXPECT_EQ(test, test_left(test), left);
 }

@@ -138,7 +138,7 @@ int ioasid_set_for_each_ioasid(struct ioasid_set *set,
 			       int (*fn)(ioasid_t id, void *data), void *data);
 void ioasid_set_free_all(struct ioasid_set *set);
 void ioasid_set_watch_released(struct ioasid_set *set,
-			   struct ioasid_set_watch *watch);
+			       struct ioasid_set_watch *watch);
 
 int ioasid_alloc(struct ioasid_set *set, ioasid_t min, ioasid_t max,
 		 void *private, ioasid_t *id);
@@ -235,7 +235,7 @@ static inline void ioasid_set_free_all(struct ioasid_set *set)
 }
 
 static inline void ioasid_set_watch_released(struct ioasid_set *set,
-					 struct ioasid_set_watch *watch)
+					     struct ioasid_set_watch *watch)
 {
 }
 
