@@ -510,7 +510,7 @@ def with_layers(box: Sandbox) -> None:
     box.script("export")
     (box.repo / "drivers/new.c").write_text(NEW_C)
     for name, text in (("docs/layers.toml", LAYERS), ("docs/one.md", "one\n"), ("lab/guest-tests/boot-a.toml", ""),
-                       ("tests/mutations.toml", "[[mutation]]\nfile = 'drivers/new.c'\nbreaks = 'what it does'\n"
+                       ("tests/mutants/all.toml", "[[mutation]]\nfile = 'drivers/new.c'\nbreaks = 'what it does'\n"
                                                 "old = ''\nnew = ''\nguest = 'boot-a'\n")):
         (box.repo / name).parent.mkdir(parents=True, exist_ok=True)
         (box.repo / name).write_text(text)
@@ -554,10 +554,10 @@ def map_is_whole(box: Sandbox) -> None:
         (box.repo / "docs/layers.toml").write_text(LAYERS.replace(old, new))
         box.script("where", "--check", refused=said)
     (box.repo / "docs/layers.toml").write_text(LAYERS)
-    mutants = (box.repo / "tests/mutations.toml").read_text()
+    mutants = (box.repo / "tests/mutants/all.toml").read_text()
     for old, new, said in (("new.c", "newer.c", "mutants of drivers/newer.c, which is not of the series"),
                            ("boot-a", "boot-b", "no guest test is boot-b")):
-        (box.repo / "tests/mutations.toml").write_text(mutants.replace(old, new))
+        (box.repo / "tests/mutants/all.toml").write_text(mutants.replace(old, new))
         box.script("where", "--check", refused=said)
 
 
