@@ -26,7 +26,7 @@ tell() {
 		find) answer="id $(cat $client/result)" ;;
 		free | put | unuse)
 			answer="users remain"
-			[ "$(cat $client/result)" = 0 ] || answer="gone"
+			[ "$(cat $client/result)" = 0 ] || answer="released"
 			;;
 		esac
 	else
@@ -106,12 +106,12 @@ ask ok sub vcpus vm-a cpu
 alloc vm-a
 c=$id
 ask ok spid "$c" 7
-ask gone free "$c"
+ask released free "$c"
 events
 head -3 /tmp/events | tr -d '\n' | grep -q 'vcpus ALLOC.*vt-d ALLOC.*watcher ALLOC' || die "order"
 [ "$(grep -c 'FREE' /tmp/events)" = 3 ] || die "one FREE for each subscriber"
 
-step "Freed by its owner while a device still uses it: pending until the device lets go"
+step "Freed by its owner while a device still uses it: pending until the device drops its reference"
 ask ok use "$a"
 ask "users remain" free "$a"
 events
@@ -120,7 +120,7 @@ grep -q "^id $a .*state free-pending" $state || die "not pending"
 ask "refused: Device or resource busy" get "$a"
 alloc vm-a
 [ "$id" != "$a" ] || die "number $a was allocated again"
-ask gone unuse "$a"
+ask released unuse "$a"
 alloc vm-a
 [ "$id" = "$a" ] || die "number $a is not used again"
 
@@ -174,7 +174,7 @@ case $answer in error*) ;; *) die "the limit is 5" ;; esac
 /lab/ioasidctl limits | sed 's/^/   /'
 grep -q '^max 1$' $cgroup/ioasids.events || die "one refusal in ioasids.events"
 [ "$(cat $cgroup/ioasids.current)" = 5 ] || die "5 ids in ioasids.current"
-echo "   kill -9 of the monitor, and its ids are gone:"
+echo "   kill -9 of the monitor, and its ids are released:"
 kill -9 "$vmm"
 wait "$vmm" 2>/dev/null
 exec 3>&-
