@@ -327,7 +327,7 @@ bool ioasid_entry_put(struct ioasid_entry *e)
 }
 
 /* FREE was delivered, drop the owner's reference. */
-bool ioasid_entry_put_owner(struct ioasid_entry *e)
+static bool ioasid_entry_put_owner(struct ioasid_entry *e)
 {
 	struct ioasid_set *set = e->set;
 	bool last;
