@@ -6,7 +6,7 @@
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
-# shellcheck source=lab/guest/pasid-lib.sh
+# shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
 
 a=0000:00:10.0
