@@ -8,14 +8,14 @@
 #   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
 #
 # Test it:
-#   make test                 every tier but sva; ends with 'N passed, N failed, N skipped'
+#   make test                 every tier but sva, kcsan and deb; ends with 'N passed, N failed, N skipped'
 #   make test-TIER            one tier: lab, user, kunit, qtest, stock, sva, guest, debug, canary
 #   make test-one TEST=name   one test of lab/guest-tests, on each of its kernels [KERNEL=]
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
 #   make check-series         git am takes them, the tree agrees, checkpatch --strict [T=]
 #   make check-series FULL=1  and every commit of the kernel's builds, in six configurations and for arm64;
-#                             at the ends of bands it links, boots and passes its tests (long) [FROM=n]
+#                             where the prefix of the subject changes it links, boots and passes its tests (long) [FROM=n]
 #   make lint                 sparse, W=1, kernel-doc, coccicheck, shellcheck: new findings only
 #   make bench                the core beside 6.1's and the IDA, native and in guest instructions
 #   make test-kcsan           the tests of a kernel that watches for data races

@@ -531,6 +531,8 @@ def where_it_is(box: Sandbox) -> None:
     for what in ("new_elsewhere", "member", "drivers/other.c"):
         output = box.script("where", what, refused=f"defines no symbol {what}")
         assert len(output.splitlines()) == 1, output
+    box.script("where", "new_funktion", refused="new_funktion; it has new_function")
+    box.script("where", "of_the_base", refused="git -C build/linux grep -w 'of_the_base'")
 
 
 def map_is_whole(box: Sandbox) -> None:

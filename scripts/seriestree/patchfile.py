@@ -4,7 +4,7 @@
     ---
     Overlay: A <path>                 a file this commit adds; it stands in the repository whole
     Overlay: R <path> base=<blob>     the same for a file that replaces one of the base
-    Upstream: never: why | related <sha> ("subject"), version | sent | backport <sha>
+    Upstream: never: why | none: ... | related <sha> ("subject"), version | sent | backport <sha>
 
     diff --git ...                    hunks and deletions of files of the base
 """
