@@ -2,7 +2,7 @@
 /*
  * IOASID core: charging ids to cgroups
  *
- * Ids of sets without quota are charged to the misc cgroup of the task that
+ * Ids of sets without quota (@charged) are charged to the misc cgroup of the task that
  * causes their allocation: those are the ids of user space. A set with a quota
  * is the kernel's own and limited by that.
  *

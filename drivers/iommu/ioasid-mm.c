@@ -9,6 +9,7 @@
 #include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 

@@ -20,7 +20,7 @@
  * @id an ioasid_t. "pasid" names the 20-bit value on the bus, "ioasid" the
  * number that software manages; they have the same value.
  *
- * Locks, all usable in any context but NMI and none held while a notifier runs
+ * Locks, the spinlocks usable in any context but NMI, none held while a notifier runs
  * (rcu_read_lock() is):
  *
  *	e->lock			state of one id, its uses, its SPID, who delivers
@@ -30,7 +30,8 @@
  *	ioasid_xa xa_lock	all ids, the capacity, the list of custom allocators
  *	ioasid_sets_lock	mutex: the list of sets, the subscribers by mm
  *	ioasid_quota_lock	mutex: who changes the quota of a set
- *	ioasid_chain_lock	mutex: who registers a subscriber
+ *	ioasid_chain_lock	mutex: who registers a subscriber; links of ioasid-mm.c
+ *				are new, so that they need no look and not this
  *
  * Order: the mutexes, which are not nested, > everything; e->lock > set->spids
  * xa_lock; the others are not nested.
@@ -164,8 +165,7 @@ struct ioasid_set {
 };
 
 /*
- * Sets without quota take each id from the pool, and ids of theirs are charged.
- * A set is one or the other for life, but the quota may be changed meanwhile.
+ * Sets without quota take each id from the pool. A set is one or the other for life, but the quota may be changed meanwhile.
  */
 static inline bool ioasid_set_is_shared(const struct ioasid_set *set)
 {

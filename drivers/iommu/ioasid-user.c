@@ -58,7 +58,7 @@ enum ioasid_user_state {
 
 /**
  * struct ioasid_user_id - an id of a file, the private data of the IOASID
- * @list: in ids of struct ioasid_user; in events, from GONE until it is read
+ * @list: in ids of struct ioasid_user; in events, from RELEASED until it is read
  * @rcu: for freeing, when it is in no list
  * @cookie: of ALLOC
  * @id: the number

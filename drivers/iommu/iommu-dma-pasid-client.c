@@ -54,6 +54,7 @@
 #include <linux/iommu.h>
 #include <linux/iommu-dma-pasid.h>
 #include <linux/iommu-dma-pasid-client.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -484,7 +485,7 @@ static int dpt_bench(const struct dpt_command *cmd)
 		return -ENOMEM;
 	ret = dpt_bench_rounds(cmd->client, x[0], buf, x[1], &cycles);
 	dpt_buf_free(buf);
-	dpt_say("%llu", (u64)cycles / x[1]);
+	dpt_say("%llu", div_u64(cycles, x[1]));
 	return ret;
 }
 

@@ -9,7 +9,7 @@
 #ifndef __LINUX_IOMMU_DMA_PASID_CLIENT_H
 #define __LINUX_IOMMU_DMA_PASID_CLIENT_H
 
-#include <linux/ioasid.h>
+#include <linux/ioasid-types.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 

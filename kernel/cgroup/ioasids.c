@@ -13,7 +13,7 @@
  * A task is refused an id when its cgroup or an ancestor is at its limit.
  * Lowering a limit below what is in use takes no id away. An id stays charged
  * to the cgroup that its task was in when the id was allocated, until the id is
- * gone, whatever becomes of the task and the cgroup.
+ * released, whatever becomes of the task and the cgroup.
  */
 #include <linux/atomic.h>
 #include <linux/cgroup.h>

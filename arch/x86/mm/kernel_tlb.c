@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Telling others that the kernel flushed its own translations
+ * Notifying others that the kernel flushed its own translations
  *
  * An IOMMU that translates kernel addresses for a device has translations in
  * its IOTLB that the kernel must be able to take back, as it takes them back
  * from the CPUs: when it unmaps memory, or lets less be done with it. There is
- * no mm whose notifiers could tell that, so whoever gives the kernel's tables
+ * no mm whose notifiers could do that, so whoever gives the kernel's tables
  * to such a device registers here and is called after each flush of the CPUs.
  *
  * User requests get no translation of a kernel address. For their sake nobody
@@ -13,7 +13,7 @@
  * kernel_pgtable.c.
  *
  * Translations that only one CPU uses and flushes (kmap_local(), the fixmap) are
- * not told of: nobody else may use them.
+ * not notified of: nobody else may use them.
  */
 #include <linux/notifier.h>
 
@@ -32,8 +32,8 @@ static ATOMIC_NOTIFIER_HEAD(kernel_tlb_chain);
  *	must not sleep, nor change mappings of the kernel.
  *
  * To be called before the hardware is given the kernel's tables. What the
- * kernel changed before, the hardware finds in them; what it changes later, @nb
- * is told of.
+ * kernel changed before, the hardware finds in them; of what it changes later, @nb
+ * is notified.
  *
  * Context: Process context, may sleep.
  * Return: 0, or -EEXIST if @nb is registered already.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of kernel_tlb.c: what changes the kernel's mappings notifies of it
+ * KUnit tests of kernel_tlb.c: each change of the kernel's mappings is notified of
  */
 #include <kunit/test.h>
 #include <linux/gfp.h>
@@ -48,7 +48,7 @@ static int kernel_tlb_watch_fn(struct notifier_block *nb, unsigned long action,
 	watch->calls++;
 	if (!range->start && range->end == TLB_FLUSH_ALL)
 		watch->all = true;
-	/* set_memory_*() notifies page by page */
+	/* set_memory_*() flushes page by page */
 	next = watch->start + watch->flushed;
 	if (range->start <= next && range->end > next)
 		watch->flushed = min(range->end, watch->end) - watch->start;

@@ -10,8 +10,8 @@
  * Nothing that was enabled or attached for a device is undone when the device is
  * unbound: leaving it is one of the tests.
  */
-#include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/err.h>
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iommu-dma-pasid.h>
