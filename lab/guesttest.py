@@ -118,9 +118,10 @@ class GuestTest:
         """What is to be run, with the files that the guest gets, which are built."""
         if self.prepare:
             steps.script(ROOT / self.prepare)
+        booted = kernels.one(kernel)
         program, args, files = self.program, self.args, list(self.files)
         for module in self.modules:
-            files.append(str(modules.build(ROOT / module, kernel, kernels.one(kernel).built())))
+            files.append(str(modules.build(ROOT / module, kernel, booted.built())))
         for tool in self.tools:
             files.append(steps.script(ROOT / "scripts/build-tool", tool).strip())
         if self.selftests:
@@ -130,9 +131,8 @@ class GuestTest:
             files.append(str(directory))
         path, copied = runner.program_files(str(ROOT / program) if "/" in program else program,
                                             [str(ROOT / file) for file in files])
-        patience = kernels.one(kernel)
-        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * patience.slow * PATIENCE,
-                         self.margin or patience.margin * PATIENCE, False,
+        job = runner.Job(self.name, kernel, self.scenario, [path, *args], self.timeout * booted.slow * PATIENCE,
+                         self.margin or booted.margin * PATIENCE, False,
                          self.kernel_args + ([] if self.keep_going else ["panic_on_warn=1"]))
         return job, copied
 

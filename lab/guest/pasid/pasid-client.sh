@@ -31,14 +31,13 @@ run() {
 	sleep 1
 }
 
+both_ended() {
+	[ -e "/tmp/ended $1 0" ] && [ -e "/tmp/ended $1 1" ]
+}
+
 # ended DEVICE: both runs, without an error but the one of a copy that comes too late
 ended() {
-	tries=0
-	until [ -e "/tmp/ended $1 0" ] && [ -e "/tmp/ended $1 1" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || return
-		sleep 0.1
-	done
+	wait_for both_ended "$1" || return
 	rm "/tmp/ended $1 0" "/tmp/ended $1 1"
 	! cat "/tmp/error $1 0" "/tmp/error $1 1" | grep -v "endpoint shutdown"
 }
