@@ -23,6 +23,9 @@
 #define PATIENCE_NS	(2 * NSEC_PER_SEC)
 #define LINGER_NS	(NSEC_PER_SEC)
 
+/* drivers/iommu/intel/flush.h: the order of a flush of a whole PASID */
+#define FLUSH_ALL	52
+
 enum scene { NOTHING, TEAR_DOWN, REPORT, FLUSH, SCENES };
 
 static const char * const names[SCENES] = { "nothing", "tear-down", "report", "flush" };
@@ -66,7 +69,7 @@ static void meets(enum scene where, atomic_t *what)
 /* Both kinds of a flush: that of a whole PASID belongs to a tear-down here, as ranges are small */
 static int on_flush(struct kprobe *probe, struct pt_regs *regs)
 {
-	hold(regs_get_kernel_argument(regs, 4) == -1UL ? TEAR_DOWN : FLUSH);
+	hold((unsigned int)regs_get_kernel_argument(regs, 4) == FLUSH_ALL ? TEAR_DOWN : FLUSH);
 	return 0;
 }
 
@@ -83,7 +86,7 @@ static int on_end_of_bond(struct kprobe *probe, struct pt_regs *regs)
 }
 
 static struct kprobe probes[] = {
-	{ .symbol_name = "qi_flush_piotlb", .pre_handler = on_flush },
+	{ .symbol_name = "intel_flush_piotlb", .pre_handler = on_flush },
 	{ .symbol_name = "iommu_report_device_fault", .pre_handler = on_report },
 	{ .symbol_name = "intel_mm_release", .pre_handler = on_end_of_bond },
 	{ .symbol_name = "intel_svm_unbind", .pre_handler = on_end_of_bond },
