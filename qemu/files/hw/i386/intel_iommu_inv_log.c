@@ -80,6 +80,9 @@ void vtd_inv_log_add(IntelIOMMUState *s, const VTDInvDesc *desc)
     case VTD_INV_DESC_PC:
         gran = desc->lo >> 4 & 3;
         break;
+    case VTD_INV_DESC_WAIT:
+        gran = desc->lo >> VTD_INV_LOG_WAIT_SHIFT & 3;
+        break;
     }
 
     if (VTD_INV_LOG_COUNTER(type, gran) < ARRAY_SIZE(l->counters)) {

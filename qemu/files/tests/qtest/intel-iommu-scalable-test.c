@@ -239,6 +239,45 @@ static void test_invalidation_log(void)
     qtest_quit(s);
 }
 
+/* Waits are counted by their bits FN and PD, however they tell that they came */
+static void test_log_counts_waits(void)
+{
+    static const struct {
+        uint64_t lo;
+        int gran;
+    } waits[] = {
+        { VTD_INV_DESC_WAIT_SW, VTD_INV_LOG_WAIT_PLAIN },
+        { VTD_INV_DESC_WAIT_IF, VTD_INV_LOG_WAIT_PLAIN },
+        { VTD_INV_DESC_WAIT_SW | VTD_INV_DESC_WAIT_IF, VTD_INV_LOG_WAIT_PLAIN },
+        { VTD_INV_DESC_WAIT_FN, VTD_INV_LOG_WAIT_FENCE },
+        { VTD_INV_DESC_WAIT_FN | VTD_INV_DESC_WAIT_SW, VTD_INV_LOG_WAIT_FENCE },
+        { VTD_INV_DESC_WAIT_PD | VTD_INV_DESC_WAIT_SW, VTD_INV_LOG_WAIT_DRAIN },
+        { VTD_INV_DESC_WAIT_PD | VTD_INV_DESC_WAIT_FN | VTD_INV_DESC_WAIT_SW,
+          VTD_INV_LOG_WAIT_BOTH },
+    };
+    QTestState *s = start(PASID ",x-inv-log=on,device-iotlb=on");
+    unsigned int expected[4] = {};
+
+    queue_enable(s);
+    for (int i = 0; i < ARRAY_SIZE(waits); i++) {
+        /* What is between two waits belongs to neither */
+        g_assert_true(queue_desc(s, piotlb_page(3, i), 0));
+        g_assert_true(queue_desc(s, VTD_INV_DESC_WAIT | waits[i].lo,
+                                 waits[i].lo & VTD_INV_DESC_WAIT_SW ? STATUS :
+                                 0));
+        expected[waits[i].gran]++;
+        for (int gran = 0; gran < 4; gran++) {
+            g_assert_cmpuint(log_counter(s, VTD_INV_DESC_WAIT, gran), ==,
+                             expected[gran]);
+        }
+    }
+    g_assert_cmpuint(log_counter(s, VTD_INV_DESC_PIOTLB, 3), ==,
+                     ARRAY_SIZE(waits));
+    g_assert_cmpuint(log_readq(s, VTD_INV_LOG_REG_TOTAL), ==,
+                     2 * ARRAY_SIZE(waits));
+    qtest_quit(s);
+}
+
 static void test_log_is_off(void)
 {
     QTestState *s = start(PASID);
@@ -281,6 +320,8 @@ int main(int argc, char **argv)
                    test_wait_fence_only);
     qtest_add_func("intel-iommu/scalable/invalidation_log",
                    test_invalidation_log);
+    qtest_add_func("intel-iommu/scalable/log_counts_waits",
+                   test_log_counts_waits);
     qtest_add_func("intel-iommu/scalable/log_is_off", test_log_is_off);
     qtest_add_func("intel-iommu/scalable/wide_writes", test_wide_writes);
 

@@ -13,6 +13,9 @@
  *   0x800  RO  log: VTD_INV_LOG_NR entries of qwords 0 and 1 of a descriptor
  *
  * A descriptor is counted when it is fetched, also if it turns out invalid.
+ * Waits are counted by what they do beside telling software that they are
+ * reached, so that a fence in the middle of a submission is not taken for one
+ * more time that software waited; the sum of the four is all of them.
  *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
@@ -39,8 +42,16 @@
 /*
  * @type: descriptor type, 0 to 15
  * @gran: bits 5:4 of the descriptor for types 1, 2, 6 and 7 (context-cache,
- *        IOTLB, PASID-based IOTLB, PASID-cache); 0 for the others
+ *        IOTLB, PASID-based IOTLB, PASID-cache); VTD_INV_LOG_WAIT_* for type 5
+ *        (wait); 0 for the others
  */
 #define VTD_INV_LOG_COUNTER(type, gran) ((type) * 4 + (gran))
+
+/* Bits 7:6 of a wait descriptor, PD and FN (VT-d 4.0, 6.5.2.8) */
+#define VTD_INV_LOG_WAIT_SHIFT      6
+#define VTD_INV_LOG_WAIT_PLAIN      0
+#define VTD_INV_LOG_WAIT_FENCE      1   /* before what follows is fetched */
+#define VTD_INV_LOG_WAIT_DRAIN      2   /* of page requests */
+#define VTD_INV_LOG_WAIT_BOTH       3
 
 #endif
