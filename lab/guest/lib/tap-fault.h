@@ -10,7 +10,7 @@ static sigjmp_buf fault;
 static volatile sig_atomic_t fault_code;
 static int number, failed;
 
-static void check(int ok, const char *name)
+static inline void check(int ok, const char *name)
 {
 	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
 	failed |= !ok;

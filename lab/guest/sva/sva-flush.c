@@ -12,13 +12,11 @@
 #include <sys/mount.h>
 
 #include "sva-user.h"
+#include "window.h"
 
 #define MB2 (2ul << 20)
 #define ROUNDS 8
-/* include/hw/i386/intel_iommu_inv_log.h of our QEMU */
-#define WINDOW 0xfed91000ul
-#define MAGIC 0x474f4c564e494456ull
-#define PIOTLB_OF_PASID (0x200 / 8 + 6 * 4 + 2)
+#define PIOTLB_OF_PASID (WINDOW_COUNTERS + PIOTLB * 4 + 2)
 
 static const volatile uint64_t *window;
 static uint8_t *const region = (uint8_t *)0x600000000000ul;
@@ -239,15 +237,12 @@ static void test_reuse(void)
 
 int main(void)
 {
-	int memory;
-
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
 	check(shell("sh /lab/sva-queues.sh"), "queues_of_type_user");
-	memory = open("/dev/mem", O_RDONLY | O_SYNC);
-	window = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, memory, WINDOW);
-	if (window == MAP_FAILED || window[0] != MAGIC || queue_open(&queue, DEDICATED)) {
+	window = window_of_unit(0);
+	if (!window || queue_open(&queue, DEDICATED)) {
 		printf("Bail out! no window of the VT-d, or no queue: %s\n", strerror(errno));
 		return 1;
 	}

@@ -11,15 +11,7 @@
 #include <sys/mount.h>
 
 #include "sva-user.h"
-
-/* include/hw/i386/intel_iommu_inv_log.h of our QEMU: the page behind the registers of each */
-#define WINDOW 0xfed91000ul
-#define WINDOW_SPACING 0x2000ul
-#define MAGIC 0x474f4c564e494456ull
-/* Types of descriptors, VT-d 4.0, 6.5.2 */
-#define PIOTLB 6
-#define DEVICE_PIOTLB 8
-#define PAGE_RESPONSE 9
+#include "window.h"
 
 struct side {
 	const char *name;
@@ -31,15 +23,13 @@ struct side {
 static struct side sides[2] = { { .name = SHARED }, { .name = SHARED2 } };
 static uint8_t source[PAGE] __attribute__((aligned(4096)));
 
-static uint64_t count(const struct side *side, unsigned int type)
+static uint64_t count(const struct side *side, enum window_type type)
 {
-	const volatile uint64_t *counters = side->window + 0x200 / 8 + type * 4;
-
-	return counters[0] + counters[1] + counters[2] + counters[3];
+	return window_count(side->window, type);
 }
 
 /* Which IOMMU has the device, and where its window is: the root bus of the second one is 20 */
-static int find(struct side *side, unsigned int number, int memory)
+static int find(struct side *side, unsigned int number)
 {
 	char name[64], *end;
 
@@ -51,10 +41,9 @@ static int find(struct side *side, unsigned int number, int memory)
 	if (!realpath(side->device, side->iommu))
 		return 0;
 	*end = 0;
-	side->window = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, memory,
-			    WINDOW + (strstr(side->device, "/pci0000:20/") ? WINDOW_SPACING : 0));
+	side->window = window_of_unit(!!strstr(side->device, "/pci0000:20/"));
 	printf("# %s: %s\n", side->device, side->iommu);
-	return side->window != MAP_FAILED && side->window[0] == MAGIC;
+	return !!side->window;
 }
 
 static int open_both(void)
@@ -226,14 +215,13 @@ static int loses_one(int talk)
 int main(void)
 {
 	struct child child;
-	int memory, ok;
+	int ok;
 
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
 	check(shell("sh /lab/sva-queues.sh 0 && sh /lab/sva-queues.sh 1"), "queues_of_type_user");
-	memory = open("/dev/mem", O_RDONLY | O_SYNC);
-	if (!find(&sides[0], 0, memory) || !find(&sides[1], 1, memory)) {
+	if (!find(&sides[0], 0) || !find(&sides[1], 1)) {
 		printf("Bail out! no window of a VT-d: %s\n", strerror(errno));
 		return 1;
 	}
