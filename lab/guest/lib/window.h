@@ -48,14 +48,20 @@ static inline uint64_t window_count(const volatile uint64_t *window, enum window
 	return counters[0] + counters[1] + counters[2] + counters[3];
 }
 
-/* Of those that came when there had been so many, and later: PASID-based flushes of the TLB of a device, by its requester id */
-static inline uint64_t window_device_flushes(const volatile uint64_t *window, uint64_t since, unsigned int device)
+/*
+ * Of the descriptors since there had been SINCE: flushes by PASID, of the type, of the block of 2^ORDER pages at ADDRESS, and by
+ * DEVICE_PIOTLB of the device with this requester id
+ */
+static inline uint64_t window_flushes(const volatile uint64_t *window, uint64_t since, enum window_type type, unsigned int device,
+				      const void *address, unsigned int order)
 {
-	uint64_t count = 0, word;
+	uint64_t count = 0, low, high;
 
 	for (; since < window[WINDOW_TOTAL]; since++) {
-		word = window[WINDOW_LOG + since % WINDOW_LOG_NR * 2];
-		count += (word & 0xf) == DEVICE_PIOTLB && (word >> 16 & 0xffff) == device;
+		low = window[WINDOW_LOG + since % WINDOW_LOG_NR * 2];
+		high = window[WINDOW_LOG + since % WINDOW_LOG_NR * 2 + 1];
+		count += (low & 0xf) == type && high >> (12 + order) == (uintptr_t)address >> (12 + order) &&
+			 (type != DEVICE_PIOTLB || (low >> 16 & 0xffff) == device);
 	}
 	return count;
 }
