@@ -1,19 +1,21 @@
 #!/bin/sh
 # usage: bench-pasid.sh
 #
-# What DMA with PASID costs: the guest instructions of map + submit + unmap of a page, and the invalidation descriptors
-# that the emulated IOMMU gets for it, without a PASID, with the PASID of the kernel, and with 1, 2 and 8 PASIDs of another
-# device on the same domain; strict and deferred. For a machine that counts instructions (-icount): its cycles are those.
+# What DMA with PASID costs: the guest instructions of map + submit + unmap of a page, the invalidation descriptors that the
+# emulated IOMMU gets for it, and how often software waits for them, without a PASID, with the PASID of the kernel, and with 1,
+# 2 and 8 PASIDs of another device on the same domain; strict and deferred. For a machine that counts instructions (-icount):
+# its cycles are those.
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
 # shellcheck source=lab/guest/lib/pasid-lib.sh
 . /lab/pasid-lib.sh
+# shellcheck source=lab/guest/lib/window-lib.sh
+. /lab/window-lib.sh
 
 a=0000:00:10.0
 b=0000:00:11.0
 rounds=500
-window=0xfed91000 # the test window of the emulated VT-d, include/hw/i386/intel_iommu_inv_log.h
 
 die() {
 	echo "** $*"
@@ -28,30 +30,16 @@ must() {
 	esac
 }
 
-# counter OFFSET
-counter() {
-	echo $(($(devmem $((window + $1)) 64)))
-}
-
-# iotlb: descriptors since the last reset that flush the IOTLB, PASID-based ones included (types 2 and 6)
-iotlb() {
-	sum=0
-	for type in 2 6; do
-		for gran in 0 1 2 3; do
-			sum=$((sum + $(counter $((0x200 + 8 * (4 * type + gran))))))
-		done
-	done
-	echo $sum
-}
-
-# measure QUEUE: the median of five in $cost, descriptors of one run in $flushes
+# measure QUEUE: the median of five in $cost; of one run in $flushes what it flushed of IOTLBs, PASID-based ones included, and
+# its waits in $waits
 measure() {
 	for _ in 1 2 3 4 5; do
-		devmem $((window + 8)) 64 0
+		window_clear
 		must bench $a "$1" $rounds
 		echo "$answer"
 	done >/tmp/costs
-	flushes=$(iotlb)
+	flushes=$(window_count 2 6)
+	waits=$(window_waits)
 	cost=$(sort -n /tmp/costs | sed -n 3p)
 }
 
@@ -59,8 +47,9 @@ measure() {
 row() {
 	measure "$2"
 	[ -n "$first" ] || first=$cost
-	printf '%-9s %-34s %12d %7d.%02d %10d.%02d\n' "$mode" "$1" "$cost" $((cost / first)) $((cost * 100 / first % 100)) \
-		$((flushes / rounds)) $((flushes * 100 / rounds % 100))
+	printf '%-9s %-34s %12d %7d.%02d %10d.%02d %5d.%02d\n' "$mode" "$1" "$cost" $((cost / first)) $((cost * 100 / first % 100)) \
+		$((flushes / rounds)) $((flushes * 100 / rounds % 100)) \
+		$((waits / rounds)) $((waits * 100 / rounds % 100))
 }
 
 table() {
@@ -91,8 +80,8 @@ bind $a idxd_pasid_client || die "bind"
 bind $b idxd_pasid_client || die "bind"
 must start $a
 must queue $a 1 0
-[ "$(counter 0)" = $((0x474f4c564e494456)) ] || die "no test window: x-inv-log=on?"
-printf '%-9s %-34s %12s %10s %13s\n' flushing "map + submit + unmap, 2 x 4 KiB" instructions ratio IOTLB-flushes
+window_is_there || die "no test window: x-inv-log=on?"
+printf '%-9s %-34s %12s %10s %13s %8s\n' flushing "map + submit + unmap, 2 x 4 KiB" instructions ratio IOTLB-flushes waits
 table strict
 group_type $a DMA-FQ || die "no deferred flushing"
 table deferred
