@@ -26,14 +26,26 @@ second=${answer#ok }
 check "a module that spoils descriptors" insmod /lab/qi-refused-mod.ko
 dmesg -c >/dev/null
 
-# Three flushes of the IOTLB for each unmap: without PASID, and for both
-for at in 0 1 2; do
-	echo $at >$parameters/at
+# spoil PLACE: of the next two submissions; three flushes of the IOTLB are in each: without PASID, and for both
+spoil() {
+	echo "$1" >$parameters/at
 	echo 2 >$parameters/left
-	says "ok [1-9]*" bench $a 1 20
-	check "number $at was refused" [ "$(cat $parameters/left)" = 0 ]
+}
+
+refused() {
+	check "number $1 was refused" [ "$(cat $parameters/left)" = 0 ]
 	check "which the log says" logged "Invalidation Queue Error"
 	calm_down
+}
+
+# What is copied here goes through what was not flushed then: that it ends is all
+spoil 0
+tell bench $a 1 20
+refused 0
+for at in 1 2; do
+	spoil $at
+	says "ok [1-9]*" bench $a 1 20
+	refused $at
 done
 # Longer than the queue
 echo 1 >$parameters/at
