@@ -27,6 +27,7 @@
 #include <linux/slab.h>
 #include <trace/events/iommu_pasid.h>
 
+#include "flush.h"
 #include "iommu.h"
 #include "pasid.h"
 
@@ -101,61 +102,107 @@ static struct dev_pasid_info *domain_find_dev_pasid(struct dmar_domain *domain,
 	return found;
 }
 
-/**
- * domain_flush_piotlb - flush a first-level domain from the IOTLB of an IOMMU
- * @domain: the domain
- * @info: the domain's entry for the IOMMU
- * @addr: first address, aligned to @npages
- * @npages: number of pages, a power of two; -1 for all
- * @ih: invalidation hint: only leaf entries have changed
- *
- * Translations are tagged with the PASID, that of requests without PASID is 0.
- *
- * Context: Under RCU. Takes domain->lock.
- */
-void domain_flush_piotlb(struct dmar_domain *domain,
-			 struct iommu_domain_info *info, u64 addr,
-			 unsigned long npages, bool ih)
+/* By domain id, whatever the PASID. The hint is a bit of the address. */
+static void domain_flush_iotlb(struct intel_flush *flush, u16 did, u64 addr,
+			       unsigned int order, bool ih)
 {
-	struct intel_iommu *iommu = info->iommu;
+	if (order == FLUSH_ALL)
+		intel_flush_iotlb(flush, did, 0, 0, DMA_TLB_DSI_FLUSH);
+	else
+		intel_flush_iotlb(flush, did, addr | (ih ? BIT(6) : 0), order,
+				  DMA_TLB_PSI_FLUSH);
+}
+
+/* Translations are tagged with the PASID, that of requests without PASID is 0 */
+static void domain_flush_piotlb(struct intel_flush *flush,
+				struct dmar_domain *domain, u16 did, u64 addr,
+				unsigned int order, bool ih)
+{
+	struct intel_iommu *iommu = flush->iommu;
 	struct device_domain_info *dev_info;
 	ioasid_t last = PASID_RID2PASID;
 	struct dev_pasid_info *dp;
-	unsigned long flags;
 
-	spin_lock_irqsave(&domain->lock, flags);
 	list_for_each_entry(dev_info, &domain->devices, link) {
 		if (dev_info->iommu != iommu)
 			continue;
-		qi_flush_piotlb(iommu, info->did, PASID_RID2PASID, addr,
-				npages, ih);
+		intel_flush_piotlb(flush, did, PASID_RID2PASID, addr, order, ih);
 		break;
 	}
 	list_for_each_entry(dp, &domain->dev_pasids, link) {
 		if (dp->info->iommu != iommu || dp->pasid == last)
 			continue;
-		qi_flush_piotlb(iommu, info->did, dp->pasid, addr, npages, ih);
+		intel_flush_piotlb(flush, did, dp->pasid, addr, order, ih);
 		trace_iommu_pasid_flush(iommu->name, dp->pasid, addr,
-					npages == -1 ? 0 : npages);
+					order == FLUSH_ALL ? 0 : 1UL << order);
 		last = dp->pasid;
 	}
-	spin_unlock_irqrestore(&domain->lock, flags);
+}
+
+/* Those behind other IOMMUs wait for their IOTLB */
+static void domain_flush_dev_tlbs(struct intel_flush *flush,
+				  struct dmar_domain *domain, u64 addr,
+				  unsigned int order)
+{
+	struct device_domain_info *info;
+	struct dev_pasid_info *dp;
+
+	list_for_each_entry(info, &domain->devices, link)
+		if (info->iommu == flush->iommu)
+			intel_flush_dev_tlb(flush, info, PASID_RID2PASID, addr,
+					    order);
+	list_for_each_entry(dp, &domain->dev_pasids, link)
+		if (dp->info->iommu == flush->iommu)
+			intel_flush_dev_tlb(flush, dp->info, dp->pasid, addr,
+					    order);
 }
 
 /**
- * domain_flush_pasid_dev_tlbs - flush a domain's PASIDs from device TLBs
- * @domain: the domain, domain->lock held
+ * domain_flush - flush a range of a domain from an IOMMU and devices behind it
+ * @domain: the domain
+ * @info: the domain's entry for the IOMMU
  * @addr: first address, aligned to the size
- * @mask: log2 of the number of pages
+ * @order: log2 of the number of pages; FLUSH_ALL for all
+ * @ih: invalidation hint: only leaf entries have changed
+ * @dev_tlbs: whether device TLBs can have it, which they cannot when there was
+ *	no translation before
+ *
+ * Context: Under RCU, which keeps @info and its domain id. Takes domain->lock,
+ * also while it waits, so that no attachment goes meanwhile.
  */
-void domain_flush_pasid_dev_tlbs(struct dmar_domain *domain, u64 addr,
-				 unsigned int mask)
+void domain_flush(struct dmar_domain *domain, struct iommu_domain_info *info,
+		  u64 addr, unsigned int order, bool ih, bool dev_tlbs)
 {
-	struct dev_pasid_info *dp;
+	bool first_level = domain->flags & DOMAIN_FLAG_USE_FIRST_LEVEL;
+	struct intel_iommu *iommu = info->iommu;
+	unsigned int tlb_order = order;
+	struct intel_flush flush;
+	unsigned long flags;
+	u64 tlb_addr = addr;
 
-	lockdep_assert_held(&domain->lock);
-	list_for_each_entry(dp, &domain->dev_pasids, link)
-		intel_flush_dev_tlb(dp->info, dp->pasid, addr, mask);
+	/* Without page-selective invalidation, or for more than it can be of */
+	if (!cap_pgsel_inv(iommu->cap) ||
+	    order > cap_max_amask_val(iommu->cap)) {
+		tlb_order = FLUSH_ALL;
+		tlb_addr = 0;
+	}
+	if (!domain->has_iotlb_device && list_empty(&domain->dev_pasids))
+		dev_tlbs = false;
+
+	intel_flush_begin(&flush, iommu);
+	if (!first_level)
+		domain_flush_iotlb(&flush, info->did, tlb_addr, tlb_order, ih);
+	if (first_level || dev_tlbs) {
+		spin_lock_irqsave(&domain->lock, flags);
+		if (first_level)
+			domain_flush_piotlb(&flush, domain, info->did, tlb_addr,
+					    tlb_order, ih);
+		if (dev_tlbs)
+			domain_flush_dev_tlbs(&flush, domain, addr, order);
+		intel_flush_wait(&flush);
+		spin_unlock_irqrestore(&domain->lock, flags);
+	}
+	intel_flush_end(&flush);
 }
 
 /**

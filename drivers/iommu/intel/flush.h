@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Flushes through the invalidation queue, see flush.c
+ */
+#ifndef __INTEL_IOMMU_FLUSH_H
+#define __INTEL_IOMMU_FLUSH_H
+
+#include "iommu.h"
+
+/* As an order of pages: all that an address can be in */
+#define FLUSH_ALL	(64 - VTD_PAGE_SHIFT)
+
+/* What has more is cut. So many fit on the stack, and several into a queue. */
+#define FLUSH_DESCS	16
+
+/* A cache is loaded from those before it */
+enum flush_stage {
+	FLUSH_STAGE_CONTEXT,
+	FLUSH_STAGE_PASID,
+	FLUSH_STAGE_IOTLB,
+	FLUSH_STAGE_DEV_TLB,
+};
+
+/**
+ * struct intel_flush - the descriptors of a flush
+ * @iommu: whose queue they are for
+ * @options: those of qi_submit_sync()
+ * @stage: that of the last one
+ * @count: their number
+ * @desc: the descriptors
+ * @info: the device whose TLB one is for; %NULL for others
+ */
+struct intel_flush {
+	struct intel_iommu *iommu;
+	unsigned long options;
+	enum flush_stage stage;
+	unsigned int count;
+	struct qi_desc desc[FLUSH_DESCS];
+	struct device_domain_info *info[FLUSH_DESCS];
+};
+
+/**
+ * struct intel_page_response - the answer to a group of page requests
+ * @sid: requester id of the device
+ * @group: index of the group
+ * @pasid: their PASID, where @pasid_present
+ * @code: QI_RESP_*
+ * @pasid_present: whether they have a PASID
+ * @last: whether one of them was marked as the last
+ * @private: private data that they came with, two words; %NULL for none
+ */
+struct intel_page_response {
+	u16 sid;
+	u16 group;
+	u32 pasid;
+	u8 code;
+	bool pasid_present;
+	bool last;
+	const u64 *private;
+};
+
+void intel_flush_begin(struct intel_flush *flush, struct intel_iommu *iommu);
+void intel_flush_wait(struct intel_flush *flush);
+void intel_flush_end(struct intel_flush *flush);
+
+void intel_flush_context(struct intel_flush *flush, u16 did, u16 sid, u8 fm,
+			 u64 type);
+void intel_flush_pasid_cache(struct intel_flush *flush, u16 did, u64 gran,
+			     u32 pasid);
+void intel_flush_iotlb(struct intel_flush *flush, u16 did, u64 addr,
+		       unsigned int order, u64 type);
+void intel_flush_piotlb(struct intel_flush *flush, u16 did, u32 pasid, u64 addr,
+			unsigned int order, bool ih);
+void intel_flush_dev_tlb(struct intel_flush *flush,
+			 struct device_domain_info *info, u32 pasid, u64 addr,
+			 unsigned int order);
+
+void intel_drain_page_requests(struct device_domain_info *info, u16 did,
+			       u32 pasid);
+void intel_respond_page(struct intel_iommu *iommu,
+			const struct intel_page_response *response);
+void intel_flush_iec_all(struct intel_iommu *iommu);
+int intel_flush_iec(struct intel_iommu *iommu, int index, int mask);
+
+#endif
