@@ -35,7 +35,7 @@ spoil() {
 refused() {
 	check "number $1 was refused" [ "$(cat $parameters/left)" = 0 ]
 	check "which the log says" logged "Invalidation Queue Error"
-	calm_down
+	dmesg -c >/dev/null
 }
 
 # What is copied here goes through what was not flushed then: that it ends is all
@@ -49,8 +49,8 @@ for at in 1 2; do
 done
 # Longer than the queue
 echo 1 >$parameters/at
-echo 600 >$parameters/left
-says "ok [1-9]*" bench $a 1 1000
+echo 300 >$parameters/left
+says "ok [1-9]*" bench $a 1 200
 check "all of many were refused" [ "$(cat $parameters/left)" = 0 ]
 says "ok [1-9]*" bench $a 1 20
 check "the module goes" rmmod qi_refused_mod
