@@ -14,28 +14,47 @@
  *	beyond DEV		unmap at an address that no table can have
  *	replace DEV		map a large page where a table is; when is the table freed?
  *	gfp DEV			how the tables are allocated
+ *	order DEV		are there barriers between a change of a table and the look who has to be told?
  *	leave DEV		attach a domain to a new PASID, and leave it
  *	clear DEV		undo that, if nobody else has
  *
  * result	what the last command has to say, in words
+ *
+ * When DEV is QEMU's vtd-testdev (hw/i386/vtd-testdev.c, sva=on), it is asked, too, what it can reach.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/ioasid.h>
 #include <linux/iommu.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #define MFM_WORD 32
 /* All of the pattern's words look like entries that are present */
 #define MFM_PATTERN 0x5a
 #define MFM_ORDER 9
 #define MFM_PROT (IOMMU_READ | IOMMU_WRITE)
+/* This page of a table nobody maps */
+#define MFM_WALK 5
 /* Far from what else is mapped, on a border of 1 GiB */
 #define MFM_IOVA (64ul * SZ_1G)
+
+/* include/hw/i386/vtd-testdev.h of QEMU */
+#define MFM_VENDOR	0x1234
+#define MFM_DEVICE	0x11f0
+#define MFM_REG_ADDR	0x00
+#define MFM_REG_PASID	0x08
+#define MFM_REG_FLAGS	0x10
+#define MFM_REG_DATA	0x18
+#define MFM_REG_COMMAND	0x40
+#define MFM_REG_RESULT	0x48
+#define MFM_COMMAND_DMA	1
 
 /* What a test has to itself */
 struct mfm_test {
@@ -44,6 +63,7 @@ struct mfm_test {
 	struct ioasid_set *set;
 	ioasid_t pasid;
 	struct page *memory;	/* of 2 MiB, aligned to that */
+	void __iomem *regs;	/* of a vtd-testdev */
 };
 
 /* Protects all of them; commands come one after the other */
@@ -90,14 +110,36 @@ static struct kretprobe mfm_alloc = {
 	.maxactive = 64,
 };
 
-/* When the task flushes for the first time, has this page a user? */
+/* Whether the device can read eight bytes there; without one that can be asked, what it should */
+static bool mfm_reads(struct mfm_test *t, unsigned long iova, bool should)
+{
+	if (!t->regs)
+		return should;
+	writeq(iova, t->regs + MFM_REG_ADDR);
+	writeq(t->pasid, t->regs + MFM_REG_PASID);
+	writeq(0, t->regs + MFM_REG_FLAGS);
+	writeq(MFM_COMMAND_DMA, t->regs + MFM_REG_COMMAND);
+	return !readq(t->regs + MFM_REG_RESULT);
+}
+
+/* When the task flushes for the first time, has this page a user? And does the device walk it? */
 static struct page *mfm_table;
+static struct mfm_test *mfm_walker;
+static u64 mfm_entry;
 static int mfm_users_at_flush;
+static bool mfm_walked;
 
 static int mfm_submit_entry(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (current == READ_ONCE(mfm_task) && mfm_table && mfm_users_at_flush < 0)
+	if (current == READ_ONCE(mfm_task) && mfm_table && mfm_users_at_flush < 0) {
+		u64 *entry = (u64 *)page_address(mfm_table) + MFM_WALK;
+
 		mfm_users_at_flush = page_count(mfm_table);
+		/* As somebody else may do who has got the page if it is free */
+		WRITE_ONCE(*entry, mfm_entry);
+		mfm_walked = mfm_reads(mfm_walker, MFM_IOVA + MFM_WALK * SZ_4K, false);
+		WRITE_ONCE(*entry, 0);
+	}
 	return 0;
 }
 
@@ -137,8 +179,30 @@ static void mfm_end(struct mfm_test *t)
 		ioasid_set_free(t->set);
 	if (t->memory)
 		__free_pages(t->memory, MFM_ORDER);
+	if (t->regs) {
+		iounmap(t->regs);
+		pci_disable_device(to_pci_dev(t->dev));
+	}
 	put_device(t->dev);
 	memset(t, 0, sizeof(*t));
+}
+
+static int mfm_open_requester(struct mfm_test *t)
+{
+	struct pci_dev *pdev = to_pci_dev(t->dev);
+	int ret;
+
+	if (pdev->vendor != MFM_VENDOR || pdev->device != MFM_DEVICE)
+		return 0;
+	ret = pci_enable_device(pdev);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+	t->regs = pci_ioremap_bar(pdev, 0);
+	if (t->regs)
+		return 0;
+	pci_disable_device(pdev);
+	return -ENOMEM;
 }
 
 static int mfm_begin(struct mfm_test *t, struct device *dev)
@@ -155,6 +219,9 @@ static int mfm_begin(struct mfm_test *t, struct device *dev)
 	if (!t->memory || !t->domain)
 		goto err;
 	memset(page_address(t->memory), MFM_PATTERN | 3, SZ_2M);
+	ret = mfm_open_requester(t);
+	if (ret)
+		goto err;
 	set = ioasid_set_alloc(NULL, 0, IOASID_SET_TYPE_NULL);
 	ret = PTR_ERR_OR_ZERO(set);
 	if (ret)
@@ -192,9 +259,11 @@ static int mfm_is_mapped(struct mfm_test *t, unsigned long iova, phys_addr_t phy
 {
 	phys_addr_t found = iommu_iova_to_phys(t->domain, iova);
 
-	if (found == phys)
-		return 0;
-	return mfm_wrong("%lx is mapped to %llx, not %llx", iova, found, phys);
+	if (found != phys)
+		return mfm_wrong("%lx is mapped to %llx, not %llx", iova, found, phys);
+	if (mfm_reads(t, iova, phys) != !!phys)
+		return mfm_wrong("the device %s %lx", phys ? "cannot read" : "can read", iova);
+	return 0;
 }
 
 static int mfm_is_intact(struct mfm_test *t)
@@ -244,12 +313,13 @@ static int mfm_nomem_at(struct device *dev, bool large, unsigned int fail_at)
 	for (at = 0; at < size && !ret; at += SZ_4K)
 		if (iommu_iova_to_phys(t.domain, iova + at))
 			ret = mfm_wrong("allocation %u fails: %zx of %zx is mapped", fail_at, at, size);
+	ret = ret ?: mfm_is_mapped(&t, iova, 0);
 	/* Its neighbours are no part of it */
 	ret = ret ?: mfm_is_mapped(&t, iova - page, phys);
 	ret = ret ?: mfm_is_mapped(&t, iova + size + SZ_2G, phys);
 	/* It can be made now, and is right */
 	ret = ret ?: iommu_map(t.domain, iova, phys, size, MFM_PROT);
-	for (at = 0; at < size && !ret; at += SZ_4K)
+	for (at = 0; at < size && !ret; at += SZ_4K * 61)
 		ret = mfm_is_mapped(&t, iova + at, phys + at);
 	ret = ret ?: mfm_unmaps(&t, iova, size, size);
 end:
@@ -287,7 +357,9 @@ static int mfm_hole(struct mfm_test *t)
 	      iommu_map(t->domain, behind, phys, SZ_4K, MFM_PROT);
 	if (ret)
 		return ret;
-	ret = mfm_unmaps(t, iova + SZ_4K, SZ_4K, 0);
+	/* It may cache what is there */
+	ret = mfm_is_mapped(t, behind, phys);
+	ret = ret ?: mfm_unmaps(t, iova + SZ_4K, SZ_4K, 0);
 	ret = ret ?: mfm_unmaps(t, behind - SZ_1M, SZ_4K, 0);
 	/* Where not even an upper table is: the hole is as large as what that would be for */
 	ret = ret ?: mfm_unmaps(t, iova - SZ_4K, SZ_4K, 0);
@@ -367,6 +439,9 @@ static int mfm_replace(struct mfm_test *t)
 	if (ret || !mfm_table)
 		return ret ?: -EIO;
 	ret = iommu_map(t->domain, iova + SZ_4K, phys, SZ_4K, MFM_PROT);
+	/* The device walks there, and its IOMMU caches where the table is */
+	ret = ret ?: mfm_is_mapped(t, iova + SZ_4K, phys);
+	mfm_entry = *(u64 *)page_address(mfm_table);
 	ret = ret ?: mfm_unmaps(t, iova, SZ_4K, SZ_4K);
 	ret = ret ?: mfm_unmaps(t, iova + SZ_4K, SZ_4K, SZ_4K);
 	if (!ret && page_count(mfm_table) != 1)
@@ -374,6 +449,8 @@ static int mfm_replace(struct mfm_test *t)
 	if (ret)
 		goto out;
 	mfm_users_at_flush = -1;
+	mfm_walked = false;
+	mfm_walker = t;
 	mfm_watch(0);
 	ret = iommu_map(t->domain, iova, phys, SZ_2M, MFM_PROT);
 	mfm_unwatch();
@@ -381,9 +458,12 @@ static int mfm_replace(struct mfm_test *t)
 	if (!ret && mfm_users_at_flush < 0)
 		ret = mfm_wrong("nothing was flushed");
 	if (!ret && mfm_users_at_flush != 1)
-		ret = mfm_wrong("the IOMMU may walk a free page: %d users when it is flushed", mfm_users_at_flush);
+		ret = mfm_wrong("the IOMMU %s a free page: %d users when it is flushed",
+				mfm_walked ? "walks" : "may walk", mfm_users_at_flush);
 	if (!ret && page_count(mfm_table))
 		ret = mfm_wrong("the table was not freed");
+	if (!ret && mfm_walked)
+		snprintf(mfm_result, sizeof(mfm_result), "walked until then");
 out:
 	mfm_table = NULL;
 	return ret;
@@ -411,6 +491,55 @@ static int mfm_gfp(struct mfm_test *t)
 	if (!ret && gfpflags_allow_blocking(mfm_gfp_any))
 		ret = mfm_wrong("iommu_map_atomic() may sleep: %pGg", &mfm_gfp_any);
 	return ret;
+}
+
+/* smp_mb() of x86: lock addl $0,-4(%rsp) */
+static const u8 mfm_barrier[] = { 0xf0, 0x83, 0x44, 0x24, 0xfc, 0x00 };
+
+/* Whether the code of the function has one; an error if there is no such function */
+static int mfm_has_barrier(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name };
+	u8 code[sizeof(mfm_barrier)];
+	char symbol[KSYM_SYMBOL_LEN];
+	u8 *at;
+	int ret;
+
+	ret = register_kprobe(&probe);
+	if (ret)
+		return ret;
+	at = probe.addr;
+	unregister_kprobe(&probe);
+	do {
+		if (copy_from_kernel_nofault(code, at, sizeof(code)))
+			return -EFAULT;
+		if (!memcmp(code, mfm_barrier, sizeof(code)))
+			return 1;
+		sprint_symbol_no_offset(symbol, (unsigned long)++at);
+	} while (!strcmp(symbol, name));
+	return 0;
+}
+
+static int mfm_order(struct mfm_test *t)
+{
+	/* The second one is where the first one is inlined */
+	static const char *const names[][2] = {
+		{ "intel_iommu_tlb_sync" }, { "intel_flush_iotlb_all" }, { "intel_iommu_iotlb_sync_map" },
+		{ "switch_to_super_page", "__domain_mapping" },
+		{ "domain_add_dev_info", "intel_iommu_attach_device" }, { "intel_iommu_set_dev_pasid" },
+	};
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		ret = mfm_has_barrier(names[i][0]);
+		if (ret == -ENOENT && names[i][1])
+			ret = mfm_has_barrier(names[i][1]);
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			return mfm_wrong("%s() has no barrier", names[i][0]);
+	}
+	return 0;
 }
 
 static int mfm_leave(struct device *dev)
@@ -444,6 +573,7 @@ static const struct {
 	{ "beyond", mfm_beyond },
 	{ "replace", mfm_replace },
 	{ "gfp", mfm_gfp },
+	{ "order", mfm_order },
 };
 
 static int mfm_run(const char *name, struct device *dev)
