@@ -313,6 +313,7 @@ int intel_iommu_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	}
 
 	domain_add_dev_pasid(dmar_domain, dp);
+	domain_order_attach();
 	ret = domain_setup_pasid_entry(dmar_domain, dev, pasid);
 	if (ret) {
 		domain_del_dev_pasid(dmar_domain, dp);
