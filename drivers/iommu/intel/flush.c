@@ -323,15 +323,13 @@ void intel_drain_page_requests(struct device_domain_info *info, u16 did,
 	struct intel_flush flush;
 
 	intel_flush_begin(&flush, info->iommu);
-	if (pci_ats_answers(to_pci_dev(info->dev))) {
-		/* Behind the responses that are in the queue */
-		flush_add(&flush, FLUSH_STAGE_IOTLB, fence, NULL);
-		intel_flush_piotlb(&flush, did, pasid, 0, FLUSH_ALL, false);
-		/* Of the PASID there is nothing in either: they need no order */
-		flush.stage = FLUSH_STAGE_DEV_TLB;
-		flush.options = QI_OPT_WAIT_DRAIN;
-		intel_flush_dev_tlb(&flush, info, pasid, 0, 0);
-	}
+	/* Behind the responses that are in the queue */
+	flush_add(&flush, FLUSH_STAGE_IOTLB, fence, NULL);
+	intel_flush_piotlb(&flush, did, pasid, 0, FLUSH_ALL, false);
+	/* Of the PASID there is nothing in either: they need no order */
+	flush.stage = FLUSH_STAGE_DEV_TLB;
+	flush.options = QI_OPT_WAIT_DRAIN;
+	intel_flush_dev_tlb(&flush, info, pasid, 0, 0);
 	intel_flush_end(&flush);
 }
 

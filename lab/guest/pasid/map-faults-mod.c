@@ -13,6 +13,7 @@
  *	inside DEV		unmap a page in the middle of a large one
  *	beyond DEV		unmap at an address that no table can have
  *	replace DEV		map a large page where a table is; when is the table freed?
+ *	gather DEV		unmap two ranges of different sizes in one call; when is the table of the second freed?
  *	gfp DEV			how the tables are allocated
  *	order DEV		are there barriers between a change of a table and the look who has to be told?
  *	leave DEV		attach a domain to a new PASID, and leave it
@@ -126,11 +127,13 @@ static bool mfm_reads(struct mfm_test *t, unsigned long iova, bool should)
 static struct page *mfm_table;
 static struct mfm_test *mfm_walker;
 static u64 mfm_entry;
-static int mfm_users_at_flush;
+static int mfm_users_at_flush, mfm_users_at_last;
 static bool mfm_walked;
 
 static int mfm_submit_entry(struct kprobe *probe, struct pt_regs *regs)
 {
+	if (current == READ_ONCE(mfm_task) && mfm_table)
+		mfm_users_at_last = page_count(mfm_table);
 	if (current == READ_ONCE(mfm_task) && mfm_table && mfm_users_at_flush < 0) {
 		u64 *entry = (u64 *)page_address(mfm_table) + MFM_WALK;
 
@@ -469,6 +472,44 @@ out:
 	return ret;
 }
 
+/*
+ * The core unmaps the page before the border by itself, and then all behind it. The last flush is that of what has the
+ * table, which must be there until then.
+ */
+static int mfm_gather(struct mfm_test *t)
+{
+	phys_addr_t phys = page_to_phys(t->memory);
+	unsigned long iova = MFM_IOVA + SZ_2M;
+	int ret;
+
+	mfm_watch(0);
+	ret = iommu_map(t->domain, iova, phys, SZ_4K, MFM_PROT);
+	mfm_unwatch();
+	mfm_table = mfm_last;
+	if (ret || !mfm_table)
+		return ret ?: -EIO;
+	/* Not aligned as the address is, so that there are small pages */
+	ret = iommu_map(t->domain, iova + SZ_4K, phys, SZ_2M - SZ_4K, MFM_PROT);
+	ret = ret ?: iommu_map(t->domain, iova - SZ_4K, phys, SZ_4K, MFM_PROT);
+	ret = ret ?: mfm_is_mapped(t, iova + SZ_4K, phys);
+	if (ret)
+		goto out;
+	mfm_users_at_flush = 0;
+	mfm_users_at_last = -1;
+	mfm_watch(0);
+	ret = mfm_unmaps(t, iova - SZ_4K, SZ_2M + SZ_4K, SZ_2M + SZ_4K);
+	mfm_unwatch();
+	if (!ret && mfm_users_at_last < 0)
+		ret = mfm_wrong("nothing was flushed");
+	if (!ret && !mfm_users_at_last)
+		ret = mfm_wrong("the table was freed before its range was flushed");
+	if (!ret && page_count(mfm_table))
+		ret = mfm_wrong("the table was not freed");
+out:
+	mfm_table = NULL;
+	return ret;
+}
+
 static int mfm_gfp(struct mfm_test *t)
 {
 	phys_addr_t phys = page_to_phys(t->memory);
@@ -572,6 +613,7 @@ static const struct {
 	{ "inside", mfm_inside },
 	{ "beyond", mfm_beyond },
 	{ "replace", mfm_replace },
+	{ "gather", mfm_gather },
 	{ "gfp", mfm_gfp },
 	{ "order", mfm_order },
 };

@@ -30,6 +30,7 @@ if [ "$1" = first-level ]; then
 else
 	says ok replace $a
 fi
+says ok gather $a
 says ok order $a
 
 echo "# what is not mapped"
