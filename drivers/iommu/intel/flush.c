@@ -26,21 +26,28 @@
 #include "flush.h"
 #include "pasid.h"
 
-static void flush_push(struct intel_flush *flush, struct qi_desc desc,
-		       struct device_domain_info *info)
+static struct qi_desc *flush_push(struct intel_flush *flush,
+				  struct device_domain_info *info)
 {
-	flush->desc[flush->count] = desc;
 	flush->info[flush->count] = info;
-	flush->count++;
+	return &flush->desc[flush->count++];
 }
 
-static void flush_add(struct intel_flush *flush, enum flush_stage stage,
-		      struct qi_desc desc, struct device_domain_info *info)
+/* A descriptor to be filled; its words 2 and 3 are 0 */
+static struct qi_desc *flush_add(struct intel_flush *flush,
+				 enum flush_stage stage,
+				 struct device_domain_info *info)
 {
+	struct qi_desc *desc;
+
 	if (flush->stage != stage || flush->count == FLUSH_DESCS)
 		intel_flush_wait(flush);
 	flush->stage = stage;
-	flush_push(flush, desc, info);
+	desc = flush_push(flush, info);
+	desc->qw1 = 0;
+	desc->qw2 = 0;
+	desc->qw3 = 0;
+	return desc;
 }
 
 /* Whether the device that a descriptor is for, if any, answers as far as we know */
@@ -64,7 +71,7 @@ static bool flush_drop_unanswered(struct intel_flush *flush)
 	flush->count = 0;
 	for (i = 0; i < count; i++) {
 		if (flush->desc[i].qw0 && flush_is_asked(flush->info[i]))
-			flush_push(flush, flush->desc[i], flush->info[i]);
+			*flush_push(flush, flush->info[i]) = flush->desc[i];
 	}
 	return flush->count < count;
 }
@@ -151,10 +158,9 @@ void intel_flush_context(struct intel_flush *flush, u16 did, u16 sid, u8 fm,
 		iommu->flush.flush_context(iommu, did, sid, fm, type);
 		return;
 	}
-	flush_add(flush, FLUSH_STAGE_CONTEXT, (struct qi_desc) {
-		.qw0 = QI_CC_FM(fm) | QI_CC_SID(sid) | QI_CC_DID(did) |
-		       QI_CC_GRAN(type) | QI_CC_TYPE,
-	}, NULL);
+	flush_add(flush, FLUSH_STAGE_CONTEXT, NULL)->qw0 =
+		QI_CC_FM(fm) | QI_CC_SID(sid) | QI_CC_DID(did) |
+		QI_CC_GRAN(type) | QI_CC_TYPE;
 }
 
 /**
@@ -167,10 +173,9 @@ void intel_flush_context(struct intel_flush *flush, u16 did, u16 sid, u8 fm,
 void intel_flush_pasid_cache(struct intel_flush *flush, u16 did, u64 gran,
 			     u32 pasid)
 {
-	flush_add(flush, FLUSH_STAGE_PASID, (struct qi_desc) {
-		.qw0 = QI_PC_PASID(pasid) | QI_PC_DID(did) | QI_PC_GRAN(gran) |
-		       QI_PC_TYPE,
-	}, NULL);
+	flush_add(flush, FLUSH_STAGE_PASID, NULL)->qw0 =
+		QI_PC_PASID(pasid) | QI_PC_DID(did) | QI_PC_GRAN(gran) |
+		QI_PC_TYPE;
 }
 
 /**
@@ -187,18 +192,18 @@ void intel_flush_iotlb(struct intel_flush *flush, u16 did, u64 addr,
 		       unsigned int order, u64 type)
 {
 	struct intel_iommu *iommu = flush->iommu;
+	struct qi_desc *desc;
 
 	if (!iommu->qi) {
 		iommu->flush.flush_iotlb(iommu, did, addr, order, type);
 		return;
 	}
-	flush_add(flush, FLUSH_STAGE_IOTLB, (struct qi_desc) {
-		.qw0 = QI_IOTLB_DID(did) |
-		       QI_IOTLB_DR(!!cap_read_drain(iommu->cap)) |
-		       QI_IOTLB_DW(!!cap_write_drain(iommu->cap)) |
-		       QI_IOTLB_GRAN(type) | QI_IOTLB_TYPE,
-		.qw1 = QI_IOTLB_ADDR(addr) | QI_IOTLB_AM(order),
-	}, NULL);
+	desc = flush_add(flush, FLUSH_STAGE_IOTLB, NULL);
+	desc->qw0 = QI_IOTLB_DID(did) |
+		    QI_IOTLB_DR(!!cap_read_drain(iommu->cap)) |
+		    QI_IOTLB_DW(!!cap_write_drain(iommu->cap)) |
+		    QI_IOTLB_GRAN(type) | QI_IOTLB_TYPE;
+	desc->qw1 = QI_IOTLB_ADDR(addr) | QI_IOTLB_AM(order);
 }
 
 /**
@@ -213,20 +218,18 @@ void intel_flush_iotlb(struct intel_flush *flush, u16 did, u64 addr,
 void intel_flush_piotlb(struct intel_flush *flush, u16 did, u32 pasid, u64 addr,
 			unsigned int order, bool ih)
 {
-	struct qi_desc desc = {
-		.qw0 = QI_EIOTLB_PASID(pasid) | QI_EIOTLB_DID(did) |
-		       QI_EIOTLB_TYPE,
-	};
+	struct qi_desc *desc = flush_add(flush, FLUSH_STAGE_IOTLB, NULL);
 
+	desc->qw0 = QI_EIOTLB_PASID(pasid) | QI_EIOTLB_DID(did) |
+		    QI_EIOTLB_TYPE;
 	if (order == FLUSH_ALL) {
-		desc.qw0 |= QI_EIOTLB_GRAN(QI_GRAN_NONG_PASID);
-	} else {
-		WARN_ON_ONCE(!IS_ALIGNED(addr, (u64)VTD_PAGE_SIZE << order));
-		desc.qw0 |= QI_EIOTLB_GRAN(QI_GRAN_PSI_PASID);
-		desc.qw1 = QI_EIOTLB_ADDR(addr) | QI_EIOTLB_IH(ih) |
-			   QI_EIOTLB_AM(order);
+		desc->qw0 |= QI_EIOTLB_GRAN(QI_GRAN_NONG_PASID);
+		return;
 	}
-	flush_add(flush, FLUSH_STAGE_IOTLB, desc, NULL);
+	WARN_ON_ONCE(!IS_ALIGNED(addr, (u64)VTD_PAGE_SIZE << order));
+	desc->qw0 |= QI_EIOTLB_GRAN(QI_GRAN_PSI_PASID);
+	desc->qw1 = QI_EIOTLB_ADDR(addr) | QI_EIOTLB_IH(ih) |
+		    QI_EIOTLB_AM(order);
 }
 
 /*
@@ -241,33 +244,25 @@ static u64 dev_tlb_range(u64 addr, unsigned int order)
 	return addr & ~BIT_ULL(order + VTD_PAGE_SHIFT - 1);
 }
 
-static struct qi_desc dev_tlb_desc(struct device_domain_info *info, u64 addr,
-				   unsigned int order)
+static void flush_add_dev_tlb(struct intel_flush *flush,
+			      struct device_domain_info *info, u32 pasid,
+			      u64 addr, unsigned int order)
 {
-	u16 sid = PCI_DEVID(info->bus, info->devfn);
+	struct qi_desc *desc = flush_add(flush, FLUSH_STAGE_DEV_TLB, info);
 	u8 qdep = info->ats_qdep < QI_DEV_IOTLB_MAX_INVS ? info->ats_qdep : 0;
-
-	return (struct qi_desc) {
-		.qw0 = QI_DEV_IOTLB_SID(sid) | QI_DEV_IOTLB_QDEP(qdep) |
-		       QI_DEV_IOTLB_PFSID(info->pfsid) | QI_DIOTLB_TYPE,
-		.qw1 = dev_tlb_range(addr, order) |
-		       (order ? QI_DEV_IOTLB_SIZE : 0),
-	};
-}
-
-static struct qi_desc dev_tlb_pasid_desc(struct device_domain_info *info,
-					 u32 pasid, u64 addr, unsigned int order)
-{
 	u16 sid = PCI_DEVID(info->bus, info->devfn);
-	u8 qdep = info->ats_qdep < QI_DEV_EIOTLB_MAX_INVS ? info->ats_qdep : 0;
 
-	return (struct qi_desc) {
-		.qw0 = QI_DEV_EIOTLB_PASID(pasid) | QI_DEV_EIOTLB_SID(sid) |
-		       QI_DEV_EIOTLB_QDEP(qdep) |
-		       QI_DEV_EIOTLB_PFSID(info->pfsid) | QI_DEIOTLB_TYPE,
-		.qw1 = dev_tlb_range(addr, order) |
-		       (order ? QI_DEV_EIOTLB_SIZE : 0),
-	};
+	desc->qw1 = dev_tlb_range(addr, order);
+	if (pasid == PASID_RID2PASID) {
+		desc->qw0 = QI_DEV_IOTLB_SID(sid) | QI_DEV_IOTLB_QDEP(qdep) |
+			    QI_DEV_IOTLB_PFSID(info->pfsid) | QI_DIOTLB_TYPE;
+		desc->qw1 |= order ? QI_DEV_IOTLB_SIZE : 0;
+	} else {
+		desc->qw0 = QI_DEV_EIOTLB_PASID(pasid) |
+			    QI_DEV_EIOTLB_SID(sid) | QI_DEV_EIOTLB_QDEP(qdep) |
+			    QI_DEV_EIOTLB_PFSID(info->pfsid) | QI_DEIOTLB_TYPE;
+		desc->qw1 |= order ? QI_DEV_EIOTLB_SIZE : 0;
+	}
 }
 
 /**
@@ -284,16 +279,11 @@ void intel_flush_dev_tlb(struct intel_flush *flush,
 			 struct device_domain_info *info, u32 pasid, u64 addr,
 			 unsigned int order)
 {
-	struct qi_desc desc;
-
 	if (!info || !info->ats_enabled || !(flush->iommu->gcmd & DMA_GCMD_TE) ||
 	    !pci_ats_answers(to_pci_dev(info->dev)))
 		return;
 
-	desc = pasid == PASID_RID2PASID ?
-	       dev_tlb_desc(info, addr, order) :
-	       dev_tlb_pasid_desc(info, pasid, addr, order);
-	flush_add(flush, FLUSH_STAGE_DEV_TLB, desc, info);
+	flush_add_dev_tlb(flush, info, pasid, addr, order);
 	/*
 	 * Some devices answer before their writes with what they flush are out.
 	 * The answer to one that is sent after it comes behind those.
@@ -301,7 +291,7 @@ void intel_flush_dev_tlb(struct intel_flush *flush,
 	if (unlikely(info->dtlb_extra_inval)) {
 		intel_flush_wait(flush);
 		if (pci_ats_answers(to_pci_dev(info->dev)))
-			flush_add(flush, FLUSH_STAGE_DEV_TLB, desc, info);
+			flush_add_dev_tlb(flush, info, pasid, addr, order);
 	}
 }
 
@@ -319,12 +309,12 @@ void intel_flush_dev_tlb(struct intel_flush *flush,
 void intel_drain_page_requests(struct device_domain_info *info, u16 did,
 			       u32 pasid)
 {
-	const struct qi_desc fence = { .qw0 = QI_IWD_FENCE | QI_IWD_TYPE };
-	struct intel_flush flush;
+	DEFINE_INTEL_FLUSH(flush);
 
 	intel_flush_begin(&flush, info->iommu);
 	/* Behind the responses that are in the queue */
-	flush_add(&flush, FLUSH_STAGE_IOTLB, fence, NULL);
+	flush_add(&flush, FLUSH_STAGE_IOTLB, NULL)->qw0 =
+		QI_IWD_FENCE | QI_IWD_TYPE;
 	intel_flush_piotlb(&flush, did, pasid, 0, FLUSH_ALL, false);
 	/* Of the PASID there is nothing in either: they need no order */
 	flush.stage = FLUSH_STAGE_DEV_TLB;

@@ -21,6 +21,17 @@ enum flush_stage {
 	FLUSH_STAGE_DEV_TLB,
 };
 
+/*
+ * Where the compiler clears what is on the stack, it would clear all of a flush
+ * each time, to use two descriptors of it. None is read before it is written.
+ */
+#if defined(CONFIG_INIT_STACK_ALL_ZERO) || defined(CONFIG_INIT_STACK_ALL_PATTERN)
+#define DEFINE_INTEL_FLUSH(name)					\
+	struct intel_flush name __attribute__((__uninitialized__))
+#else
+#define DEFINE_INTEL_FLUSH(name)	struct intel_flush name
+#endif
+
 /**
  * struct intel_flush - the descriptors of a flush
  * @iommu: whose queue they are for

@@ -176,7 +176,7 @@ void domain_flush(struct dmar_domain *domain, struct iommu_domain_info *info,
 	bool first_level = domain->flags & DOMAIN_FLAG_USE_FIRST_LEVEL;
 	struct intel_iommu *iommu = info->iommu;
 	unsigned int tlb_order = order;
-	struct intel_flush flush;
+	DEFINE_INTEL_FLUSH(flush);
 	unsigned long flags;
 	u64 tlb_addr = addr;
 
