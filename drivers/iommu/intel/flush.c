@@ -16,8 +16,8 @@
  * not answer is not asked again, and may do no DMA. The others of the same flush
  * are.
  *
- * Every descriptor of the driver is built here, but for the wait of
- * qi_submit_sync().
+ * Every descriptor of the driver is built here, or in flush.h if there may be
+ * many in a flush, but for the wait of qi_submit_sync().
  */
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
@@ -25,30 +25,6 @@
 
 #include "flush.h"
 #include "pasid.h"
-
-static struct qi_desc *flush_push(struct intel_flush *flush,
-				  struct device_domain_info *info)
-{
-	flush->info[flush->count] = info;
-	return &flush->desc[flush->count++];
-}
-
-/* A descriptor to be filled; its words 2 and 3 are 0 */
-static struct qi_desc *flush_add(struct intel_flush *flush,
-				 enum flush_stage stage,
-				 struct device_domain_info *info)
-{
-	struct qi_desc *desc;
-
-	if (flush->stage != stage || flush->count == FLUSH_DESCS)
-		intel_flush_wait(flush);
-	flush->stage = stage;
-	desc = flush_push(flush, info);
-	desc->qw1 = 0;
-	desc->qw2 = 0;
-	desc->qw3 = 0;
-	return desc;
-}
 
 /* Whether the device that a descriptor is for, if any, answers as far as we know */
 static bool flush_is_asked(struct device_domain_info *info)
@@ -71,7 +47,7 @@ static bool flush_drop_unanswered(struct intel_flush *flush)
 	flush->count = 0;
 	for (i = 0; i < count; i++) {
 		if (flush->desc[i].qw0 && flush_is_asked(flush->info[i]))
-			*flush_push(flush, flush->info[i]) = flush->desc[i];
+			*intel_flush_push(flush, flush->info[i]) = flush->desc[i];
 	}
 	return flush->count < count;
 }
@@ -87,24 +63,6 @@ static void flush_each(struct intel_flush *flush)
 				   flush->options) == -ETIMEDOUT)
 			pci_ats_no_answer(to_pci_dev(flush->info[i]->dev));
 	}
-}
-
-/**
- * intel_flush_begin - begin a flush
- * @flush: what it collects, on the stack of the caller
- * @iommu: the IOMMU
- *
- * Context: Any context. intel_flush_end() follows; until then it is under RCU,
- * for which a reset of a device waits.
- */
-void intel_flush_begin(struct intel_flush *flush, struct intel_iommu *iommu)
-	__acquires(RCU)
-{
-	rcu_read_lock();
-	flush->iommu = iommu;
-	flush->options = 0;
-	flush->stage = FLUSH_STAGE_CONTEXT;
-	flush->count = 0;
 }
 
 /**
@@ -127,19 +85,6 @@ void intel_flush_wait(struct intel_flush *flush)
 }
 
 /**
- * intel_flush_end - flush what has been collected, wait for it, and be done
- * @flush: the flush
- *
- * Context: Any context.
- */
-void intel_flush_end(struct intel_flush *flush)
-	__releases(RCU)
-{
-	intel_flush_wait(flush);
-	rcu_read_unlock();
-}
-
-/**
  * intel_flush_context - add an invalidation of the context cache (VT-d 4.0, 6.5.2.1)
  * @flush: the flush
  * @did: domain id
@@ -158,7 +103,7 @@ void intel_flush_context(struct intel_flush *flush, u16 did, u16 sid, u8 fm,
 		iommu->flush.flush_context(iommu, did, sid, fm, type);
 		return;
 	}
-	flush_add(flush, FLUSH_STAGE_CONTEXT, NULL)->qw0 =
+	intel_flush_add(flush, FLUSH_STAGE_CONTEXT, NULL)->qw0 =
 		QI_CC_FM(fm) | QI_CC_SID(sid) | QI_CC_DID(did) |
 		QI_CC_GRAN(type) | QI_CC_TYPE;
 }
@@ -173,7 +118,7 @@ void intel_flush_context(struct intel_flush *flush, u16 did, u16 sid, u8 fm,
 void intel_flush_pasid_cache(struct intel_flush *flush, u16 did, u64 gran,
 			     u32 pasid)
 {
-	flush_add(flush, FLUSH_STAGE_PASID, NULL)->qw0 =
+	intel_flush_add(flush, FLUSH_STAGE_PASID, NULL)->qw0 =
 		QI_PC_PASID(pasid) | QI_PC_DID(did) | QI_PC_GRAN(gran) |
 		QI_PC_TYPE;
 }
@@ -198,38 +143,12 @@ void intel_flush_iotlb(struct intel_flush *flush, u16 did, u64 addr,
 		iommu->flush.flush_iotlb(iommu, did, addr, order, type);
 		return;
 	}
-	desc = flush_add(flush, FLUSH_STAGE_IOTLB, NULL);
+	desc = intel_flush_add(flush, FLUSH_STAGE_IOTLB, NULL);
 	desc->qw0 = QI_IOTLB_DID(did) |
 		    QI_IOTLB_DR(!!cap_read_drain(iommu->cap)) |
 		    QI_IOTLB_DW(!!cap_write_drain(iommu->cap)) |
 		    QI_IOTLB_GRAN(type) | QI_IOTLB_TYPE;
 	desc->qw1 = QI_IOTLB_ADDR(addr) | QI_IOTLB_AM(order);
-}
-
-/**
- * intel_flush_piotlb - add an invalidation of the IOTLB by PASID (VT-d 4.0, 6.5.2.4)
- * @flush: the flush
- * @did: domain id
- * @pasid: the PASID
- * @addr: first address, aligned to the size
- * @order: log2 of the number of pages; FLUSH_ALL for all of the PASID
- * @ih: invalidation hint: only leaf entries have changed
- */
-void intel_flush_piotlb(struct intel_flush *flush, u16 did, u32 pasid, u64 addr,
-			unsigned int order, bool ih)
-{
-	struct qi_desc *desc = flush_add(flush, FLUSH_STAGE_IOTLB, NULL);
-
-	desc->qw0 = QI_EIOTLB_PASID(pasid) | QI_EIOTLB_DID(did) |
-		    QI_EIOTLB_TYPE;
-	if (order == FLUSH_ALL) {
-		desc->qw0 |= QI_EIOTLB_GRAN(QI_GRAN_NONG_PASID);
-		return;
-	}
-	WARN_ON_ONCE(!IS_ALIGNED(addr, (u64)VTD_PAGE_SIZE << order));
-	desc->qw0 |= QI_EIOTLB_GRAN(QI_GRAN_PSI_PASID);
-	desc->qw1 = QI_EIOTLB_ADDR(addr) | QI_EIOTLB_IH(ih) |
-		    QI_EIOTLB_AM(order);
 }
 
 /*
@@ -248,7 +167,7 @@ static void flush_add_dev_tlb(struct intel_flush *flush,
 			      struct device_domain_info *info, u32 pasid,
 			      u64 addr, unsigned int order)
 {
-	struct qi_desc *desc = flush_add(flush, FLUSH_STAGE_DEV_TLB, info);
+	struct qi_desc *desc = intel_flush_add(flush, FLUSH_STAGE_DEV_TLB, info);
 	u8 qdep = info->ats_qdep < QI_DEV_IOTLB_MAX_INVS ? info->ats_qdep : 0;
 	u16 sid = PCI_DEVID(info->bus, info->devfn);
 
@@ -311,16 +230,18 @@ void intel_drain_page_requests(struct device_domain_info *info, u16 did,
 {
 	DEFINE_INTEL_FLUSH(flush);
 
+	rcu_read_lock();
 	intel_flush_begin(&flush, info->iommu);
 	/* Behind the responses that are in the queue */
-	flush_add(&flush, FLUSH_STAGE_IOTLB, NULL)->qw0 =
+	intel_flush_add(&flush, FLUSH_STAGE_IOTLB, NULL)->qw0 =
 		QI_IWD_FENCE | QI_IWD_TYPE;
 	intel_flush_piotlb(&flush, did, pasid, 0, FLUSH_ALL, false);
 	/* Of the PASID there is nothing in either: they need no order */
 	flush.stage = FLUSH_STAGE_DEV_TLB;
 	flush.options = QI_OPT_WAIT_DRAIN;
 	intel_flush_dev_tlb(&flush, info, pasid, 0, 0);
-	intel_flush_end(&flush);
+	intel_flush_wait(&flush);
+	rcu_read_unlock();
 }
 
 /**

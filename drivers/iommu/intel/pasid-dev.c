@@ -133,8 +133,10 @@ static void domain_flush_piotlb(struct intel_flush *flush,
 		if (dp->info->iommu != iommu || dp->pasid == last)
 			continue;
 		intel_flush_piotlb(flush, did, dp->pasid, addr, order, ih);
-		trace_iommu_pasid_flush(iommu->name, dp->pasid, addr,
-					order == FLUSH_ALL ? 0 : 1UL << order);
+		if (trace_iommu_pasid_flush_enabled())
+			trace_iommu_pasid_flush(iommu->name, dp->pasid, addr,
+						order == FLUSH_ALL ?
+						0 : 1UL << order);
 		last = dp->pasid;
 	}
 }
@@ -148,11 +150,11 @@ static void domain_flush_dev_tlbs(struct intel_flush *flush,
 	struct dev_pasid_info *dp;
 
 	list_for_each_entry(info, &domain->devices, link)
-		if (info->iommu == flush->iommu)
+		if (info->iommu == flush->iommu && info->ats_enabled)
 			intel_flush_dev_tlb(flush, info, PASID_RID2PASID, addr,
 					    order);
 	list_for_each_entry(dp, &domain->dev_pasids, link)
-		if (dp->info->iommu == flush->iommu)
+		if (dp->info->iommu == flush->iommu && dp->info->ats_enabled)
 			intel_flush_dev_tlb(flush, dp->info, dp->pasid, addr,
 					    order);
 }
@@ -201,8 +203,9 @@ void domain_flush(struct dmar_domain *domain, struct iommu_domain_info *info,
 			domain_flush_dev_tlbs(&flush, domain, addr, order);
 		intel_flush_wait(&flush);
 		spin_unlock_irqrestore(&domain->lock, flags);
+	} else {
+		intel_flush_wait(&flush);
 	}
-	intel_flush_end(&flush);
 }
 
 /**

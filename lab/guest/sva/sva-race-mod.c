@@ -23,7 +23,7 @@
 #define PATIENCE_NS	(2 * NSEC_PER_SEC)
 #define LINGER_NS	(NSEC_PER_SEC)
 
-/* drivers/iommu/intel/flush.h: the order of a flush of a whole PASID */
+/* drivers/iommu/intel/flush.h: the order of all pages */
 #define FLUSH_ALL	52
 
 enum scene { NOTHING, TEAR_DOWN, REPORT, FLUSH, SCENES };
@@ -66,10 +66,18 @@ static void meets(enum scene where, atomic_t *what)
 		atomic_set(what, 1);
 }
 
-/* Both kinds of a flush: that of a whole PASID belongs to a tear-down here, as ranges are small */
-static int on_flush(struct kprobe *probe, struct pt_regs *regs)
+/* The end of a PASID entry */
+static int on_flush_entry(struct kprobe *probe, struct pt_regs *regs)
 {
-	hold((unsigned int)regs_get_kernel_argument(regs, 4) == FLUSH_ALL ? TEAR_DOWN : FLUSH);
+	hold(TEAR_DOWN);
+	return 0;
+}
+
+/* Of a range: intel_flush_dev_tlb(flush, info, pasid, addr, order) */
+static int on_flush_range(struct kprobe *probe, struct pt_regs *regs)
+{
+	if ((unsigned int)regs_get_kernel_argument(regs, 4) != FLUSH_ALL)
+		hold(FLUSH);
 	return 0;
 }
 
@@ -86,7 +94,8 @@ static int on_end_of_bond(struct kprobe *probe, struct pt_regs *regs)
 }
 
 static struct kprobe probes[] = {
-	{ .symbol_name = "intel_flush_piotlb", .pre_handler = on_flush },
+	{ .symbol_name = "intel_flush_pasid_cache", .pre_handler = on_flush_entry },
+	{ .symbol_name = "intel_flush_dev_tlb", .pre_handler = on_flush_range },
 	{ .symbol_name = "iommu_report_device_fault", .pre_handler = on_report },
 	{ .symbol_name = "intel_mm_release", .pre_handler = on_end_of_bond },
 	{ .symbol_name = "intel_svm_unbind", .pre_handler = on_end_of_bond },
