@@ -47,7 +47,8 @@ measure() {
 row() {
 	measure "$2"
 	[ -n "$first" ] || first=$cost
-	printf '%-9s %-34s %12d %7d.%02d %10d.%02d %5d.%02d\n' "$mode" "$1" "$cost" $((cost / first)) $((cost * 100 / first % 100)) \
+	ratio=$(((cost * 100 + first / 2) / first))
+	printf '%-9s %-34s %12d %7d.%02d %10d.%02d %5d.%02d\n' "$mode" "$1" "$cost" $((ratio / 100)) $((ratio % 100)) \
 		$((flushes / rounds)) $((flushes * 100 / rounds % 100)) \
 		$((waits / rounds)) $((waits * 100 / rounds % 100))
 }
