@@ -189,8 +189,8 @@ static int tables(const char *cgroup)
 	}
 	after = kernel_memory(cgroup);
 	printf("%ld bytes for %d pages in as many GiB\n", after - before, TABLES);
-	/* Two tables each */
-	return before < 0 || after - before < TABLES * 2 * (long)map.size;
+	/* Two tables each. What the cgroup had before may be freed meanwhile, and some is still to be counted on another CPU. */
+	return before < 0 || after - before < (TABLES * 2 - TABLES / 4) * (long)map.size;
 }
 
 int main(int argc, char **argv)
