@@ -428,6 +428,18 @@ static int mfm_beyond(struct mfm_test *t)
 	return mfm_unmaps(t, 1ul << 60, SZ_4K, 0);
 }
 
+/* Map a page, for which a last-level table is allocated: mfm_table from now on */
+static int mfm_map_table(struct mfm_test *t, unsigned long iova)
+{
+	int ret;
+
+	mfm_watch(0);
+	ret = iommu_map(t->domain, iova, page_to_phys(t->memory), SZ_4K, MFM_PROT);
+	mfm_unwatch();
+	mfm_table = mfm_last;
+	return ret || mfm_table ? ret : -EIO;
+}
+
 static int mfm_replace(struct mfm_test *t)
 {
 	phys_addr_t phys = page_to_phys(t->memory);
@@ -435,12 +447,9 @@ static int mfm_replace(struct mfm_test *t)
 	int ret;
 
 	/* Two pages, so that the table stays when one is unmapped, and then the other */
-	mfm_watch(0);
-	ret = iommu_map(t->domain, iova, phys, SZ_4K, MFM_PROT);
-	mfm_unwatch();
-	mfm_table = mfm_last;
-	if (ret || !mfm_table)
-		return ret ?: -EIO;
+	ret = mfm_map_table(t, iova);
+	if (ret)
+		goto out;
 	ret = iommu_map(t->domain, iova + SZ_4K, phys, SZ_4K, MFM_PROT);
 	/* The device walks there, and its IOMMU caches where the table is */
 	ret = ret ?: mfm_is_mapped(t, iova + SZ_4K, phys);
@@ -482,12 +491,9 @@ static int mfm_gather(struct mfm_test *t)
 	unsigned long iova = MFM_IOVA + SZ_2M;
 	int ret;
 
-	mfm_watch(0);
-	ret = iommu_map(t->domain, iova, phys, SZ_4K, MFM_PROT);
-	mfm_unwatch();
-	mfm_table = mfm_last;
-	if (ret || !mfm_table)
-		return ret ?: -EIO;
+	ret = mfm_map_table(t, iova);
+	if (ret)
+		goto out;
 	/* Not aligned as the address is, so that there are small pages */
 	ret = iommu_map(t->domain, iova + SZ_4K, phys, SZ_2M - SZ_4K, MFM_PROT);
 	ret = ret ?: iommu_map(t->domain, iova - SZ_4K, phys, SZ_4K, MFM_PROT);

@@ -7,27 +7,15 @@
  * tables	Maps a page in each of many GiB, and prints how many bytes of kernel memory that cost its cgroup.
  * hold		Prints "held", and gives the group back when its standard input ends.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/pci_regs.h>
-#include <linux/vfio.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#include "pci-config.h"
+#include "vfio-group.h"
 
 #define TABLES 256
 
-static int container, group, device, number, failed;
-
-static int refused(const char *what)
-{
-	printf("%s: %s\n", what, strerror(errno));
-	return 1;
-}
+static int device, number, failed;
 
 static void check(int ok, const char *name)
 {
@@ -38,19 +26,9 @@ static void check(int ok, const char *name)
 static int claim(const char *nr, const char *name)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
-	char path[64];
 
-	container = open("/dev/vfio/vfio", O_RDWR);
-	if (container < 0)
-		return refused("/dev/vfio/vfio");
-	snprintf(path, sizeof(path), "/dev/vfio/%s", nr);
-	group = open(path, O_RDWR);
-	if (group < 0)
-		return refused(path);
-	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container))
-		return refused("VFIO_GROUP_SET_CONTAINER");
-	if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
-		return refused("VFIO_SET_IOMMU");
+	if (claim_group(nr))
+		return 1;
 	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
 	if (device < 0)
 		return refused("VFIO_GROUP_GET_DEVICE_FD");
@@ -67,57 +45,27 @@ static uint32_t real(int config, unsigned int at)
 	return pread(config, &value, sizeof(value), at) == sizeof(value) ? value : 0;
 }
 
-static unsigned int real_capability(int config, unsigned int id)
-{
-	unsigned int at = PCI_CFG_SPACE_SIZE;
-
-	while (at) {
-		uint32_t header = real(config, at);
-
-		if (PCI_EXT_CAP_ID(header) == id)
-			return at;
-		at = PCI_EXT_CAP_NEXT(header);
-	}
-	return 0;
-}
-
-static int is_listed(off_t base, unsigned int id)
-{
-	unsigned int at = PCI_CFG_SPACE_SIZE;
-
-	while (at) {
-		uint32_t header = 0;
-
-		if (pread(device, &header, sizeof(header), base + at) != sizeof(header))
-			return -1;
-		if (PCI_EXT_CAP_ID(header) == id)
-			return 1;
-		at = PCI_EXT_CAP_NEXT(header);
-	}
-	return 0;
-}
-
 static int pasid(const char *name)
 {
 	struct vfio_region_info region = { .argsz = sizeof(region), .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	unsigned int at, ats, width, i, changed = 0, seen = 0;
+	unsigned int width, i, changed = 0, seen = 0;
 	uint64_t before, after, next;
 	uint32_t ats_before;
 	char path[80];
-	int config;
+	int config, at, ats;
 
 	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region))
 		return refused("VFIO_DEVICE_GET_REGION_INFO");
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", name);
 	config = open(path, O_RDONLY);
-	at = config < 0 ? 0 : real_capability(config, PCI_EXT_CAP_ID_PASID);
-	ats = config < 0 ? 0 : real_capability(config, PCI_EXT_CAP_ID_ATS);
-	if (!at || !ats)
+	at = pci_ext_capability(config, 0, PCI_EXT_CAP_ID_PASID);
+	ats = pci_ext_capability(config, 0, PCI_EXT_CAP_ID_ATS);
+	if (at <= 0 || ats <= 0)
 		return refused(path);
 	check(pread(config, &before, sizeof(before), at) == sizeof(before) &&
 	      before >> 48 & PCI_PASID_CTRL_ENABLE, "the kernel has enabled PASIDs");
-	check(!is_listed(region.offset, PCI_EXT_CAP_ID_PASID), "the capability is not listed");
-	check(is_listed(region.offset, PCI_EXT_CAP_ID_ATS) == 1, "others are");
+	check(!pci_ext_capability(device, region.offset, PCI_EXT_CAP_ID_PASID), "the capability is not listed");
+	check(pci_ext_capability(device, region.offset, PCI_EXT_CAP_ID_ATS) > 0, "others are");
 
 	/* In each width, at each place, all bits set and none */
 	for (width = 1; width <= 4; width *= 2) {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "dsa-test.h"
+#include "pci-config.h"
 #include "sva-user.h"
 
 #define RESETS 5
@@ -33,15 +34,13 @@ static int is_master(void)
 /* PCIe 6.0, 10.5.1.3: the control register of the ATS capability */
 static int uses_ats(void)
 {
-	int config = open(FUNCTION "config", O_RDONLY), at = 0x100;
-	uint32_t header;
+	int config = open(FUNCTION "config", O_RDONLY), at = pci_ext_capability(config, 0, PCI_EXT_CAP_ID_ATS);
 	uint16_t control = 0;
 
-	while (at && pread(config, &header, 4, at) == 4 && (header & 0xffff) != 0xf)
-		at = header >> 20;
-	pread(config, &control, 2, at + 6);
+	if (at > 0)
+		pread(config, &control, 2, at + PCI_ATS_CTRL);
 	close(config);
-	return !!(control & 1 << 15);
+	return !!(control & PCI_ATS_CTRL_ENABLE);
 }
 
 /* Copies on one queue and unmaps, which is an invalidation each, until it is told to stop */
