@@ -16,6 +16,7 @@
  *	gather DEV		unmap two ranges of different sizes in one call; when is the table of the second freed?
  *	gfp DEV			how the tables are allocated
  *	order DEV		are there barriers between a change of a table and the look who has to be told?
+ *	dump DEV		a fault is dumped when its table is free memory (DEV must be QEMU's)
  *	leave DEV		attach a domain to a new PASID, and leave it
  *	clear DEV		undo that, if nobody else has
  *
@@ -23,6 +24,7 @@
  *
  * When DEV is QEMU's vtd-testdev (hw/i386/vtd-testdev.c, sva=on), it is asked, too, what it can reach.
  */
+#include <linux/completion.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
@@ -74,12 +76,12 @@ static struct dentry *mfm_dir;
 static struct mfm_test mfm_left;
 
 /*
- * The tables that the task allocates: how many, which is the last one, and with what flags. The allocation number
+ * The tables that the task allocates: how many, which are the last ones, and with what flags. The allocation number
  * mfm_fail_at fails, 0: none.
  */
 static struct task_struct *mfm_task;
 static unsigned int mfm_allocations, mfm_fail_at;
-static struct page *mfm_last, *mfm_stolen;
+static struct page *mfm_last, *mfm_last_but_one, *mfm_stolen;
 static gfp_t mfm_gfp_all, mfm_gfp_any;
 
 static int mfm_alloc_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
@@ -96,6 +98,7 @@ static int mfm_alloc_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 static int mfm_alloc_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
+	mfm_last_but_one = mfm_last;
 	mfm_last = (struct page *)regs_return_value(regs);
 	if (++mfm_allocations == mfm_fail_at) {
 		mfm_stolen = mfm_last;
@@ -148,6 +151,16 @@ static int mfm_submit_entry(struct kprobe *probe, struct pt_regs *regs)
 
 static struct kprobe mfm_submit = { .symbol_name = "qi_submit_sync", .pre_handler = mfm_submit_entry };
 
+static DECLARE_COMPLETION(mfm_dumped);
+
+static int mfm_dump_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	complete(&mfm_dumped);
+	return 0;
+}
+
+static struct kretprobe mfm_dumps = { .kp.symbol_name = "dmar_fault_dump_ptes", .handler = mfm_dump_return };
+
 static void mfm_watch(unsigned int fail_at)
 {
 	mfm_allocations = 0;
@@ -155,6 +168,7 @@ static void mfm_watch(unsigned int fail_at)
 	mfm_gfp_all = ~(gfp_t)0;
 	mfm_gfp_any = 0;
 	mfm_last = NULL;
+	mfm_last_but_one = NULL;
 	WRITE_ONCE(mfm_task, current);
 }
 
@@ -540,6 +554,51 @@ static int mfm_gfp(struct mfm_test *t)
 	return ret;
 }
 
+/*
+ * The page of a table goes while a fault is dumped. KASAN keeps the memory that is freed here from others for a while.
+ * Few faults are dumped in a row: ask again until one is.
+ */
+static int mfm_dump(struct mfm_test *t)
+{
+	unsigned long at = MFM_IOVA + MFM_WALK * SZ_4K;
+	u64 *upper, entry;
+	int tries, ret;
+	void *table;
+
+	if (!t->regs)
+		return -ENODEV;
+	ret = mfm_map_table(t, MFM_IOVA);
+	mfm_table = NULL;
+	if (ret)
+		return ret;
+	if (!mfm_last_but_one)
+		return mfm_wrong("one table was allocated");
+	table = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!table)
+		return -ENOMEM;
+	upper = page_address(mfm_last_but_one);
+	entry = READ_ONCE(*upper);
+	if ((entry & PAGE_MASK & ~BIT_ULL(63)) != page_to_phys(mfm_last)) {
+		kfree(table);
+		return mfm_wrong("the entry is %llx, the table %llx", entry, page_to_phys(mfm_last));
+	}
+	WRITE_ONCE(*upper, (entry & ~PAGE_MASK) | virt_to_phys(table));
+	kfree(table);
+	reinit_completion(&mfm_dumped);
+	for (tries = 0; tries < 15; tries++) {
+		if (mfm_reads(t, at, false)) {
+			ret = mfm_wrong("the device can read %lx", at);
+			break;
+		}
+		if (wait_for_completion_timeout(&mfm_dumped, HZ))
+			break;
+	}
+	WRITE_ONCE(*upper, entry);
+	if (!ret && tries == 15)
+		ret = mfm_wrong("no fault was dumped");
+	return ret;
+}
+
 /* smp_mb() of x86: lock addl $0,-4(%rsp) */
 static const u8 mfm_barrier[] = { 0xf0, 0x83, 0x44, 0x24, 0xfc, 0x00 };
 
@@ -622,6 +681,7 @@ static const struct {
 	{ "gather", mfm_gather },
 	{ "gfp", mfm_gfp },
 	{ "order", mfm_order },
+	{ "dump", mfm_dump },
 };
 
 static int mfm_run(const char *name, struct device *dev)
@@ -721,6 +781,12 @@ static int __init mfm_init(void)
 		unregister_kretprobe(&mfm_alloc);
 		return ret;
 	}
+	ret = register_kretprobe(&mfm_dumps);
+	if (ret) {
+		unregister_kprobe(&mfm_submit);
+		unregister_kretprobe(&mfm_alloc);
+		return ret;
+	}
 	mfm_dir = debugfs_create_dir("map-faults", NULL);
 	debugfs_create_file("command", 0200, mfm_dir, NULL, &mfm_command_fops);
 	debugfs_create_file("result", 0400, mfm_dir, NULL, &mfm_result_fops);
@@ -733,6 +799,7 @@ static void __exit mfm_exit(void)
 	debugfs_remove(mfm_dir);
 	if (mfm_left.dev)
 		mfm_end(&mfm_left);
+	unregister_kretprobe(&mfm_dumps);
 	unregister_kprobe(&mfm_submit);
 	unregister_kretprobe(&mfm_alloc);
 }

@@ -33,6 +33,9 @@ fi
 says ok gather $a
 says ok order $a
 
+echo "# what is said of a fault"
+says ok dump $a
+
 echo "# what is not mapped"
 for what in hole hole-large before inside beyond; do
 	says ok $what $a
