@@ -8,8 +8,9 @@
 #   make again RUN=...        repeat a run of build/results (RUN=latest for the last one)
 #
 # Test it:
-#   make test                 every tier but sva, kcsan and deb; ends with 'N passed, N failed, N skipped'
-#   make test-TIER            one tier: lab, user, kunit, qtest, stock, sva, guest, debug, canary
+#   make test                 what fits in an hour; ends with 'N passed, N failed, N skipped'
+#   make test-TIER            one tier, the whole of it: lab, user, kunit, qtest, stock, sva, guest, debug, canary
+#   make test-all             all tiers, the whole of them (half a day)
 #   make test-one TEST=name   one test of lab/guest-tests, on each of its kernels [KERNEL=]
 #   make loop TIER=...        one tier again and again until it is red
 #   make series               the series as mails for git am, in build/series [T=]
@@ -91,6 +92,9 @@ deps-test:
 
 test: deps-test
 	@$(test_py)
+
+test-all: deps-test
+	@$(test_py) --all
 
 $(TIERS:%=test-%): deps-test
 	@$(test_py) $(@:test-%=%)

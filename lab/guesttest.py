@@ -17,6 +17,7 @@
     kernel_args = ["maxcpus=1"]           # more arguments for this boot's kernel
     margin   = 60                         # seconds for boot, leak scan and power-off (default: by kernel, with patience)
     needs    = "tools/testing/..."        # skip while the series does not have this path
+    on_request = ["debug"]                # of its kernels, those on which only `make test-TIER` and test-one run it
     extends  = "other-test"               # what is not said here is said there: see extends.py
 
     python3 -m lab.guesttest NAME KERNEL  # run one and watch it; the exit status is the program's
@@ -27,6 +28,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,13 +38,15 @@ from threading import Lock
 from . import extends, kernels, ktap, modules, steps
 from . import run as runner
 from .machine import BUILD, ROOT
-from .report import Result
+from .report import Result, show
 
 TESTS = ROOT / "lab/guest-tests"
 # A time limit is for what hangs. Other work of the machine makes a run slower, several times, and not wrong.
 PATIENCE = 5
 # Guests have up to 2 GiB of memory.
 AT_ONCE = 4
+# How many are named that made a tier long.
+LONGEST = 5
 # Tests that run at the same time share what is built for them.
 BUILDING = Lock()
 
@@ -50,14 +54,27 @@ BUILDING = Lock()
 def run_all(tests: list["GuestTest"], kernel: str) -> Iterator[Result]:
     """Run tests, as many at a time as there are CPUs, and yield their results in the order of the tests.
 
-    A guest uses one CPU most of the time, and none where it waits."""
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE)) as pool:
-        runs = [pool.submit(test.run, kernel) for test in tests]
+    A guest uses one CPU most of the time, and none where it waits. Those that may take long begin first, so that at the
+    end there is none that all wait for."""
+    seconds: dict[str, float] = {}
+
+    def run(test: GuestTest) -> list[Result]:
+        start = time.monotonic()
         try:
-            for run in runs:
-                yield from run.result()
+            return test.run(kernel)
+        finally:
+            seconds[test.name] = time.monotonic() - start
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE)) as pool:
+        runs = {test.name: pool.submit(run, test) for test in sorted(tests, key=lambda test: -test.timeout)}
+        try:
+            for test in tests:
+                yield from runs[test.name].result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+    longest = sorted(seconds, key=lambda name: -seconds[name])[:LONGEST]
+    if len(tests) > LONGEST:
+        show(f"  of {len(tests)} guests took longest: {', '.join(f'{name} {seconds[name]:.0f} s' for name in longest)}")
 
 
 @dataclass
@@ -79,6 +96,7 @@ class GuestTest:
     kernel_args: list[str] = field(default_factory=list)
     margin: int = 0
     needs: str = ""
+    on_request: list[str] = field(default_factory=list)
     expect: str = "pass"  # canaries: the word that the run must get
 
     @classmethod

@@ -1,7 +1,7 @@
 """Run tiers of tests; print a summary and, last, the line 'N passed, N failed, N skipped'.
 
-Without a tier it runs all of them but those on request. Exit 1 when anything is red: see lab/judge.py and
-docs/TESTING.md for the words.
+Without a tier it runs all of them, but not what is on request: neither tiers nor, of a tier, guest tests. Exit 1 when
+anything is red: see lab/judge.py and docs/TESTING.md for the words.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from lab.report import AllowedSkips, Result, Tier, show, show_result, summary
 from . import declared, tiers
 
 
-def run_tier(name: str, skips: AllowedSkips, kernel: str = "", only: str = "") -> Tier:
-    """A tier, or of the guest tests of `kernel` the one that is named."""
+def run_tier(name: str, skips: AllowedSkips, kernel: str = "", only: str = "", asked: bool = True) -> Tier:
+    """A tier, or of the guest tests of `kernel` the one that is named. Was it asked for, by its name?"""
     function, groups, about = tiers.TIERS[name]
     if only:
         function, about = partial(tiers.guest, kernel, only), f"{only} on {kernel}"
+    elif not asked and name in tiers.GUESTS:
+        function = partial(function, asked=False)
     show(f"\n== {name}: {about}")
     tier = Tier(name)
     start = time.monotonic()
@@ -73,10 +75,11 @@ def main() -> int:
     parser.add_argument("tier", nargs="*", metavar="tier",
                         help=f"what to run: {', '.join(tiers.TIERS)} (default: all, in this order, "
                              f"but {', '.join(tiers.ON_REQUEST)})")
+    parser.add_argument("--all", action="store_true", help="all that there is, with what is on request: half a day")
     parser.add_argument("--test", metavar="NAME", help="one test of lab/guest-tests instead, on each of its kernels")
     parser.add_argument("--kernel", metavar="NAME", help="with --test: on this one of them")
     args = parser.parse_args()
-    chosen = args.tier or [name for name in tiers.TIERS if name not in tiers.ON_REQUEST]
+    chosen = list(tiers.TIERS) if args.all else args.tier or [name for name in tiers.TIERS if name not in tiers.ON_REQUEST]
     if unknown := set(chosen) - set(tiers.TIERS):
         parser.error(f"no such tier: {', '.join(sorted(unknown))}")
     started = time.monotonic()
@@ -87,7 +90,8 @@ def main() -> int:
             test.check(args.kernel)
         on = [args.kernel] if args.kernel else test.kernels
         return summary([run_tier(KERNELS[kernel].tier, skips, kernel, test.name) for kernel in on], started)
-    return summary([*(run_tier(name, skips) for name in chosen), headers()], started)
+    asked = bool(args.all or args.tier)
+    return summary([*(run_tier(name, skips, asked=asked) for name in chosen), headers()], started)
 
 
 if __name__ == "__main__":

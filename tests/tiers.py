@@ -93,10 +93,11 @@ def qtest() -> Iterator[Result]:
     yield from from_ktap("qtest", status, output)
 
 
-def guest(kernel: str, only: str = "") -> Iterator[Result]:
-    """The guest tests of a kernel, or one of them."""
+def guest(kernel: str, only: str = "", asked: bool = True) -> Iterator[Result]:
+    """The guest tests of a kernel, or one of them; without those on request, if the tier was not asked for."""
     build(kernel)
-    yield from run_all([test for test in GuestTest.load_all(TESTS) if kernel in test.kernels and only in ("", test.name)],
+    yield from run_all([test for test in GuestTest.load_all(TESTS)
+                        if kernel in test.kernels and only in ("", test.name) and (asked or kernel not in test.on_request)],
                        kernel)
 
 
@@ -150,6 +151,8 @@ TIERS = {
     "canary": (canary, GUEST, "runs that must turn red, each with the right word"),
     "deb": (deb, (*GUEST, "deb"), first("deb")),
 }
+# Those that boot each of their tests
+GUESTS = tuple(kernel.tier for kernel in BOOTABLE.values() if kernel.tier)
 GROUPS = tuple(sorted({group for _, groups, _ in TIERS.values() for group in groups}))
 # Kernels of their own, which make test does not build
 ON_REQUEST = tuple(kernel.tier for kernel in KERNELS.values() if kernel.on_request)
