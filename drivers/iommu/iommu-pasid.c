@@ -141,6 +141,7 @@ ioasid_t iommu_pasid_limit(struct device *dev)
 	max = pci_max_pasids(to_pci_dev(dev));
 	return max > 0 ? max : 0;
 }
+EXPORT_SYMBOL_NS_GPL(iommu_pasid_limit, IOMMU_USER);
 
 /**
  * iommu_pasid_check_group - can the PASIDs of a device be distinguished from others'?
@@ -318,7 +319,7 @@ int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
 
 	return ret;
 }
-EXPORT_SYMBOL_IF_KUNIT(iommu_attach_device_pasid);
+EXPORT_SYMBOL_GPL(iommu_attach_device_pasid);
 
 /**
  * iommu_detach_device_pasid - detach a domain from a PASID of a device
@@ -347,7 +348,7 @@ void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev,
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 }
-EXPORT_SYMBOL_IF_KUNIT(iommu_detach_device_pasid);
+EXPORT_SYMBOL_GPL(iommu_detach_device_pasid);
 
 /**
  * iommu_group_detach_leftovers - detach all PASIDs of a device

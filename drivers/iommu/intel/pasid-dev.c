@@ -250,7 +250,8 @@ static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
 	bool live;
 
 	spin_lock_irqsave(&domain->lock, flags);
-	live = !list_empty(&domain->devices) || !list_empty(&domain->dev_pasids);
+	live = domain->flags & DOMAIN_FLAG_USER ||
+	       !list_empty(&domain->devices) || !list_empty(&domain->dev_pasids);
 	spin_unlock_irqrestore(&domain->lock, flags);
 
 	if (!live)
@@ -260,6 +261,10 @@ static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
 	if (domain_passes_through(domain))
 		return 0;
 	if (iommu->agaw < domain->agaw || cap_mgaw(iommu->cap) < domain->gaw)
+		return -EINVAL;
+	/* It need not have a smaller number of levels because it has a larger one */
+	if (!(domain->flags & DOMAIN_FLAG_USE_FIRST_LEVEL) &&
+	    !(cap_sagaw(iommu->cap) & BIT(domain->agaw)))
 		return -EINVAL;
 	if (domain->iommu_coherency && !iommu_paging_structure_coherency(iommu))
 		return -EINVAL;
@@ -345,7 +350,9 @@ void intel_iommu_remove_dev_pasid(struct iommu_domain *domain,
 		return;
 	iommu = dp->info->iommu;
 
-	intel_pasid_tear_down_entry(iommu, dev, pasid, false);
+	/* A user's device may go on; the log is not for it to fill */
+	intel_pasid_tear_down_entry(iommu, dev, pasid,
+				    dmar_domain->flags & DOMAIN_FLAG_USER);
 	intel_drain_pasid_prq(dev, pasid, domain_id_iommu(dmar_domain, iommu));
 	domain_del_dev_pasid(dmar_domain, dp);
 	domain_detach_iommu(dmar_domain, iommu);

@@ -31,13 +31,16 @@
  *  - ENOENT: There is no such IOASID, or no such SPID, on this file.
  *  - EBUSY: The IOASID is being freed, or the cgroup is at its limit.
  *  - ENOSPC: No IOASID is left, in the range asked for, in the system, or of what
- *    /dev/ioasid can have of it.
+ *    /dev/ioasid can have of it; or no room for a mapping.
  *  - EEXIST: It is there already.
+ *  - EOVERFLOW: An address and a length reach beyond the largest number.
+ *  - EINTR: The task is being killed.
  *  - ENOMEM, EFAULT: As everywhere.
  *
  * What fails has not happened, also when it fails with EFAULT because out_*
  * members cannot be written: they are tried first. Only when another thread takes
- * the memory away while the ioctl runs, an id may have been freed by FREE.
+ * the memory away while the ioctl runs, an id may have been freed by FREE, and a
+ * mapping unmapped by UNMAP.
  *
  * A program finds out what a kernel can do by trying it. There is no version to
  * ask for.
@@ -49,7 +52,8 @@
 /**
  * enum ioasid_type - what an IOASID is for
  * @IOASID_TYPE_NONE: a number
- * @IOASID_TYPE_IOVA: not supported yet: a page table that the kernel manages
+ * @IOASID_TYPE_IOVA: an I/O address space: a page table that the kernel manages, in
+ *		      which MAP maps memory of processes
  * @IOASID_TYPE_SVA: not supported yet: the address space of the process
  * @IOASID_TYPE_PGTABLE: not supported yet: a page table of the user
  * @IOASID_TYPE_EPT: reserved: the page table of a KVM guest
@@ -79,6 +83,9 @@ enum ioasid_type {
  * @out_limit: how many IOASIDs all files of /dev/ioasid can have together; the
  *	       others are kept for the kernel and for processes that share their
  *	       address space with a device
+ * @out_page_sizes: page sizes that a mapping can be made of, one bit each; 0 when
+ *		    there is no IOASID_TYPE_IOVA
+ * @out_iova_last: the last address that an IOASID_TYPE_IOVA has
  *
  * Numbers change while others allocate and free: they are for people, and to
  * size tables. Whether an IOASID can be had is only known by ALLOC.
@@ -94,6 +101,8 @@ struct ioasid_get_info {
 	__u32 out_pending;
 	__u32 out_charged;
 	__u32 out_limit;
+	__aligned_u64 out_page_sizes;
+	__aligned_u64 out_iova_last;
 };
 
 #define IOASID_GET_INFO		_IO(IOASID_IOC_MAGIC, 0x01)
@@ -113,6 +122,10 @@ struct ioasid_get_info {
  * sees, it prefers high numbers, so that low ones are left for devices that have
  * few. It can be used with this file only, by whoever has the file.
  * It stays until it is freed or the file is closed for the last time.
+ *
+ * In an IOASID_TYPE_IOVA nothing is mapped at first. The page sizes and addresses
+ * that it can have are those of all IOMMUs of the machine, whatever it will be
+ * attached to.
  *
  * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows.
  */
@@ -135,7 +148,9 @@ struct ioasid_alloc {
  * @ioasid: the IOASID
  * @out_pending: 1 when the kernel still uses it, 0 when it is released
  *
- * Takes the IOASID away from whoever uses it, a guest with its SPID included.
+ * Takes the IOASID away from whoever uses it, a guest with its SPID included. One of
+ * type IOASID_TYPE_IOVA is detached from all devices, and everything is unmapped; that
+ * waits for a MAP or UNMAP of another thread, and is interrupted (EINTR) only there.
  * When a user in the kernel needs time to drop its reference, out_pending is 1:
  * the IOASID stays charged and its number is not allocated again before an event
  * of type IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY,
@@ -240,6 +255,211 @@ struct ioasid_query {
 };
 
 #define IOASID_QUERY		_IO(IOASID_IOC_MAGIC, 0x0c)
+
+/**
+ * enum ioasid_map_flags - flags of struct ioasid_map
+ * @IOASID_MAP_READ: devices can read
+ * @IOASID_MAP_WRITE: devices can write; they may be able to read, too
+ * @IOASID_MAP_FIXED_IOVA: at the address in iova; otherwise the kernel chooses one
+ */
+enum ioasid_map_flags {
+	IOASID_MAP_READ = 1 << 0,
+	IOASID_MAP_WRITE = 1 << 1,
+	IOASID_MAP_FIXED_IOVA = 1 << 2,
+};
+
+/**
+ * struct ioasid_map - ioctl(IOASID_MAP)
+ * @size: sizeof(struct ioasid_map)
+ * @flags: enum ioasid_map_flags, one of READ and WRITE at least
+ * @ioasid: an IOASID_TYPE_IOVA
+ * @__reserved: must be 0
+ * @user_va: address of the memory in the calling process
+ * @length: number of bytes
+ * @iova: with FIXED_IOVA, the address for devices; otherwise 0
+ * @out_iova: the address for devices
+ *
+ * Pins the memory and maps it, for devices that the IOASID is attached to, and those
+ * that it will be. Addresses and length are multiples of 4 KiB. A page of the table
+ * can be large where user_va and the address for devices are equal modulo its size,
+ * and the memory is contiguous; the kernel chooses addresses accordingly.
+ *
+ * The memory is charged to RLIMIT_MEMLOCK of the caller (VmLck), which CAP_IPC_LOCK
+ * overrides, until it is unmapped, by whomever; page tables are charged to the memory
+ * cgroup of the caller. What the process does with its own mapping afterwards changes
+ * nothing for devices. Memory that is private, and mapped for reading only, is copied
+ * for that where it is shared with other processes.
+ *
+ *  - EINVAL: Neither READ nor WRITE; not aligned; beyond out_iova_last; length 0; not
+ *    an IOASID_TYPE_IOVA.
+ *  - EEXIST: Something is mapped there.
+ *  - EADDRINUSE: The address is reserved for a device that the IOASID is attached to.
+ *  - EFAULT: The process has no memory there, may not write to it, or it is none that
+ *    can be pinned, as registers of devices.
+ *  - EOPNOTSUPP: WRITE, and the memory is of a file system that has to notice changes;
+ *    or it is of one that cannot have it pinned for long.
+ *  - ENOSPC: There is no room, or there are 65535 mappings.
+ *  - ENOMEM: Also above RLIMIT_MEMLOCK.
+ */
+struct ioasid_map {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+	__aligned_u64 user_va;
+	__aligned_u64 length;
+	__aligned_u64 iova;
+	__aligned_u64 out_iova;
+};
+
+#define IOASID_MAP		_IO(IOASID_IOC_MAGIC, 0x07)
+
+/**
+ * struct ioasid_unmap - ioctl(IOASID_UNMAP)
+ * @size: sizeof(struct ioasid_unmap)
+ * @flags: must be 0
+ * @ioasid: an IOASID_TYPE_IOVA
+ * @__reserved: must be 0
+ * @iova: the first address
+ * @length: number of bytes
+ * @out_length: number of bytes that were mapped and are not any more
+ *
+ * Unmaps all mappings in the range. When it returns no device has the translations,
+ * and the memory is not pinned any more. 0 and 2^64-1 stand for everything, which may
+ * be nothing.
+ *
+ *  - EINVAL: The range has a part of a mapping; nothing is unmapped.
+ *  - ENOENT: Nothing is mapped there.
+ */
+struct ioasid_unmap {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+	__aligned_u64 iova;
+	__aligned_u64 length;
+	__aligned_u64 out_length;
+};
+
+#define IOASID_UNMAP		_IO(IOASID_IOC_MAGIC, 0x08)
+
+/**
+ * struct ioasid_iova_range - addresses that a mapping can have
+ * @start: the first one
+ * @last: the last one
+ */
+struct ioasid_iova_range {
+	__aligned_u64 start;
+	__aligned_u64 last;
+};
+
+/**
+ * struct ioasid_get_iova_ranges - ioctl(IOASID_GET_IOVA_RANGES)
+ * @size: sizeof(struct ioasid_get_iova_ranges)
+ * @flags: must be 0
+ * @ioasid: an IOASID_TYPE_IOVA
+ * @num: how many ranges there is room for
+ * @ranges: address of an array of struct ioasid_iova_range
+ * @out_alignment: of addresses and lengths
+ * @out_num: how many ranges there are; of more than num, the first num are told
+ * @__reserved: must be 0
+ *
+ * Tells which addresses can be mapped, in ascending order, whether they are or not.
+ * They become fewer with a device that the IOASID is attached to.
+ */
+struct ioasid_get_iova_ranges {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 num;
+	__aligned_u64 ranges;
+	__aligned_u64 out_alignment;
+	__u32 out_num;
+	__u32 __reserved;
+};
+
+#define IOASID_GET_IOVA_RANGES	_IO(IOASID_IOC_MAGIC, 0x0a)
+
+/**
+ * DOC: ioctls on the file of a device
+ *
+ * They are for the file of a device, not for that of /dev/ioasid. A file whose driver
+ * does not have them returns ENOTTY, or what it returns for ioctls it does not know.
+ * VFIO has them, for devices behind an IOMMU.
+ *
+ *  - EBADF: ioasid_fd is not a file of /dev/ioasid.
+ */
+
+/**
+ * struct ioasid_device_info - ioctl(IOASID_DEVICE_INFO)
+ * @size: sizeof(struct ioasid_device_info)
+ * @flags: must be 0
+ * @out_ioasid_last: the highest IOASID that can be attached; 0 when the device has no
+ *		     PASIDs
+ * @out_types: types that can be attached, 1 << enum ioasid_type each
+ */
+struct ioasid_device_info {
+	__u32 size;
+	__u32 flags;
+	__u32 out_ioasid_last;
+	__u32 out_types;
+};
+
+#define IOASID_DEVICE_INFO	_IO(IOASID_IOC_MAGIC, 0x10)
+
+/**
+ * struct ioasid_device_attach - ioctl(IOASID_DEVICE_ATTACH)
+ * @size: sizeof(struct ioasid_device_attach)
+ * @flags: must be 0
+ * @ioasid_fd: a file of /dev/ioasid
+ * @ioasid: an IOASID_TYPE_IOVA of it
+ * @out_pasid: the PASID that the device has to tag its requests with
+ * @__reserved: must be 0
+ *
+ * From now on requests of the device with this PASID reach what is mapped. It ends by
+ * DETACH, by FREE, or with the last close of one of both files.
+ *
+ *  - EBUSY: It is attached to the device already, or is being freed.
+ *  - EINVAL: The IOASID is higher than what the device can send, or of another type;
+ *    the device cannot be told from others, or not be kept from reaching them; its
+ *    IOMMU was added later, and can do less than the others.
+ *  - EADDRINUSE: Something is mapped where addresses are reserved for the device.
+ *  - EOPNOTSUPP: The device or its IOMMU has no PASIDs, or the IOMMU was added later
+ *    and cannot be told to snoop caches as the others.
+ *  - ENODEV: The device is not behind an IOMMU, or its IOMMU has no memory for it.
+ *  - ENOSPC: The IOMMU has no room for another page table.
+ */
+struct ioasid_device_attach {
+	__u32 size;
+	__u32 flags;
+	__s32 ioasid_fd;
+	__u32 ioasid;
+	__u32 out_pasid;
+	__u32 __reserved;
+};
+
+#define IOASID_DEVICE_ATTACH	_IO(IOASID_IOC_MAGIC, 0x11)
+
+/**
+ * struct ioasid_device_detach - ioctl(IOASID_DEVICE_DETACH)
+ * @size: sizeof(struct ioasid_device_detach)
+ * @flags: must be 0
+ * @ioasid_fd: a file of /dev/ioasid
+ * @ioasid: an IOASID of it
+ * @__reserved: must be 0
+ *
+ * When it returns, requests of the device with this PASID are refused, and nothing of
+ * the IOASID is in its caches or those of its IOMMU. ENOENT when it is not attached.
+ */
+struct ioasid_device_detach {
+	__u32 size;
+	__u32 flags;
+	__s32 ioasid_fd;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+
+#define IOASID_DEVICE_DETACH	_IO(IOASID_IOC_MAGIC, 0x12)
 
 /**
  * enum ioasid_event_type - types of events

@@ -80,6 +80,31 @@ static long read_number(const char *path, const char *key)
 	return nr;
 }
 
+static const char * const type_names[] = {
+	[IOASID_TYPE_NONE] = "none",
+	[IOASID_TYPE_IOVA] = "iova",
+};
+
+/* What an I/O address space can have, if there can be one */
+static void show_tables(const struct ioasid_get_info *info)
+{
+	unsigned int i;
+
+	printf("types");
+	for (i = 0; i < sizeof(type_names) / sizeof(type_names[0]); i++)
+		if (info->out_types & 1U << i)
+			printf(" %s", type_names[i]);
+	printf("\n");
+	if (!(info->out_types & 1U << IOASID_TYPE_IOVA))
+		return;
+	printf("page-sizes");
+	for (i = 0; i < 64; i++)
+		if (info->out_page_sizes >> i & 1)
+			printf(" %llu", 1ULL << i);
+	printf("\nlast-iova 0x%llx\n",
+	       (unsigned long long)info->out_iova_last);
+}
+
 static void show_info(int fd)
 {
 	struct ioasid_get_info info = { .size = sizeof(info) };
@@ -96,6 +121,7 @@ static void show_info(int fd)
 	printf("charged-to-this-cgroup %u\n", info.out_charged);
 	printf("allocated-here %u\npending-here %u\n", info.out_allocated,
 	       info.out_pending);
+	show_tables(&info);
 }
 
 static int cmd_info(void)

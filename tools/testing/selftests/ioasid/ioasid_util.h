@@ -34,6 +34,13 @@
 #define INVALID_ID	UINT32_MAX
 #define TC_DIR		"/sys/kernel/debug/ioasid-test"
 
+/* What addresses and lengths of mappings are multiples of */
+#define IOVA_PAGE	4096ULL
+#define MAP_RW		(IOASID_MAP_READ | IOASID_MAP_WRITE)
+#define UNMAP_ALL	UINT64_MAX
+/* In an output that was not written */
+#define UNTOLD		0x5a5a5a5a5a5a5a5aULL
+
 /* Debugging that looks at each lock and each piece of memory */
 static __unused_fn bool kernel_is_slow(void)
 {
@@ -57,12 +64,22 @@ static __unused_fn int cmd_info(int fd, struct ioasid_get_info *info)
 	return cmd(fd, IOASID_GET_INFO, info);
 }
 
-static __unused_fn int cmd_alloc_cookie(int fd, uint32_t min, uint32_t max,
-					uint64_t cookie, uint32_t *id)
+/* Can an IOASID be an I/O address space here? */
+static __unused_fn bool has_iova(int fd)
+{
+	struct ioasid_get_info info;
+
+	return !cmd_info(fd, &info) &&
+	       info.out_types & 1U << IOASID_TYPE_IOVA;
+}
+
+static __unused_fn int cmd_alloc_type(int fd, uint32_t type, uint32_t min,
+				      uint32_t max, uint64_t cookie,
+				      uint32_t *id)
 {
 	struct ioasid_alloc alloc = {
 		.size = sizeof(alloc),
-		.type = IOASID_TYPE_NONE,
+		.type = type,
 		.min = min,
 		.max = max,
 		.out_ioasid = INVALID_ID,
@@ -74,6 +91,12 @@ static __unused_fn int cmd_alloc_cookie(int fd, uint32_t min, uint32_t max,
 	return ret;
 }
 
+static __unused_fn int cmd_alloc_cookie(int fd, uint32_t min, uint32_t max,
+					uint64_t cookie, uint32_t *id)
+{
+	return cmd_alloc_type(fd, IOASID_TYPE_NONE, min, max, cookie, id);
+}
+
 static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
 				       uint32_t *id)
 {
@@ -83,6 +106,17 @@ static __unused_fn int cmd_alloc_range(int fd, uint32_t min, uint32_t max,
 static __unused_fn int cmd_alloc(int fd, uint32_t *id)
 {
 	return cmd_alloc_range(fd, 0, UINT32_MAX, id);
+}
+
+static __unused_fn int cmd_alloc_iova_range(int fd, uint32_t min, uint32_t max,
+					    uint32_t *id)
+{
+	return cmd_alloc_type(fd, IOASID_TYPE_IOVA, min, max, 0, id);
+}
+
+static __unused_fn int cmd_alloc_iova(int fd, uint32_t *id)
+{
+	return cmd_alloc_iova_range(fd, 0, UINT32_MAX, id);
 }
 
 static __unused_fn int cmd_free_pending(int fd, uint32_t id, bool *pending)
@@ -158,6 +192,52 @@ static __unused_fn int cmd_query(int fd, uint32_t id, uint32_t *state,
 	return ret;
 }
 
+/*
+ * @iova: the address, with FIXED_IOVA; otherwise set to what the kernel chose. -1
+ * when what the kernel told does not agree with what it returned.
+ */
+static __unused_fn int cmd_map(int fd, uint32_t id, uint32_t flags,
+			       const void *va, uint64_t length, uint64_t *iova)
+{
+	bool fixed = flags & IOASID_MAP_FIXED_IOVA;
+	struct ioasid_map arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.ioasid = id,
+		.user_va = (uintptr_t)va,
+		.length = length,
+		.iova = fixed ? *iova : 0,
+		.out_iova = UNTOLD,
+	};
+	int ret = cmd(fd, IOASID_MAP, &arg);
+
+	if (ret)
+		return arg.out_iova == UNTOLD ? ret : -1;
+	if (fixed && arg.out_iova != *iova)
+		return -1;
+	*iova = arg.out_iova;
+	return 0;
+}
+
+/* @done: set to the number of bytes that were mapped, 0 when it fails */
+static __unused_fn int cmd_unmap(int fd, uint32_t id, uint64_t iova,
+				 uint64_t length, uint64_t *done)
+{
+	struct ioasid_unmap arg = {
+		.size = sizeof(arg),
+		.ioasid = id,
+		.iova = iova,
+		.length = length,
+		.out_length = UNTOLD,
+	};
+	int ret = cmd(fd, IOASID_UNMAP, &arg);
+
+	*done = ret ? 0 : arg.out_length;
+	if (ret && arg.out_length != UNTOLD)
+		return -1;
+	return ret;
+}
+
 /* Number of ids of a file, -1 when that cannot be found out */
 static __unused_fn int nr_allocated(int fd)
 {
@@ -194,6 +274,18 @@ static __unused_fn int file_read(const char *path, char *buf, size_t size)
 		buf[len] = '\0';
 	close(fd);
 	return ret;
+}
+
+/* VmLck of this process, in pages; -1 when that cannot be found out */
+static __unused_fn long vm_lck(void)
+{
+	char buf[8192];
+	const char *pos;
+
+	if (file_read("/proc/self/status", buf, sizeof(buf)))
+		return -1;
+	pos = strstr(buf, "\nVmLck:");
+	return pos ? atol(pos + 7) * 1024 / (long)IOVA_PAGE : -1;
 }
 
 static __unused_fn void debugfs_mount(void)

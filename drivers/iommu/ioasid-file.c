@@ -6,7 +6,7 @@
  *    other file reaches its ids.
  * 2. The set takes the mm of the opener as token, for in-kernel subscribers
  *    that only know an mm. It grants nothing.
- * 3. The last close frees all ids and waits for nobody.
+ * 3. The last close frees all ids and waits for no other program.
  *
  * The core knows who uses an id. What it does not know is kept here: whether
  * user space has been told of the id, and that it is released. That is
@@ -15,9 +15,11 @@
  *
  * Locks: ioasid_user->mutex serialises the commands that change something, so that
  * a number means the same id while it is held, and that at most one task of a file
- * waits for the delivery of an event; it is not held while user memory is accessed.
+ * waits for the delivery of an event; it is not held while user memory is waited for.
  * ioasid_user->lock, a spinlock taken in any context, protects the lists of ids,
- * their states, and the counts. Order: mutex > lock; read_mutex > lock.
+ * their states, and the counts. Order: mutex > lock; read_mutex > lock; around mutex
+ * the map_mutex of an address space, and inside of it those by which it is detached
+ * (ioasid-ioas.h).
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
@@ -28,6 +30,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -36,7 +39,8 @@
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
-#include <uapi/linux/ioasid.h>
+
+#include "ioasid-user.h"
 
 /**
  * enum ioasid_user_state - what user space knows of an id
@@ -72,39 +76,6 @@ struct ioasid_user_id {
 	u64 cookie;
 	ioasid_t id;
 	u8 state;
-};
-
-/**
- * struct ioasid_user - an open file
- * @rcu: for freeing
- * @set: its IOASIDs
- * @watch: notified by the core when one of them is released
- * @mutex: see above
- * @lock: protects what follows, up to @events
- * @closed: nothing is recorded any more
- * @allocated: ids that exist
- * @pending: of these, how many are being freed
- * @ids: all of them
- * @events: those that are released and were not read, oldest first
- * @read_mutex: serialises readers; taken outside of @lock
- * @wait: for events
- */
-struct ioasid_user {
-	struct rcu_head rcu;
-	struct ioasid_set *set;
-	struct ioasid_set_watch watch;
-	/* Commands that change something */
-	struct mutex mutex;
-	/* closed, allocated, pending, ids, events, states of ids */
-	spinlock_t lock;
-	bool closed;
-	u32 allocated;
-	u32 pending;
-	struct list_head ids;
-	struct list_head events;
-	/* Readers of @events; outside of @lock */
-	struct mutex read_mutex;
-	wait_queue_head_t wait;
 };
 
 /* The id is released and user space waits to hear that. */
@@ -195,11 +166,15 @@ static bool ioasid_user_free_id(struct ioasid_user *user,
 	return released || mine;
 }
 
-/*
- * Get a reference to an id that user space has. Returns 0; -ENOENT when it has
- * none of that number; -EBUSY when it is being freed.
+/**
+ * ioasid_user_get - get a reference to an id that user space has
+ * @user: the file
+ * @id: the number
+ *
+ * Context: Process context. user->mutex is held.
+ * Return: 0; -ENOENT when it has none of that number; -EBUSY when it is being freed.
  */
-static int ioasid_user_get(struct ioasid_user *user, ioasid_t id)
+int ioasid_user_get(struct ioasid_user *user, ioasid_t id)
 {
 	struct ioasid_user_id *uid;
 	int ret;
@@ -225,31 +200,20 @@ static int ioasid_user_get(struct ioasid_user *user, ioasid_t id)
 	return ret;
 }
 
-/* A copy of the caller's struct, zero-extended */
-union ioasid_user_args {
-	struct {
-		u32 size;
-		u32 flags;
-	} common;
-	struct ioasid_get_info info;
-	struct ioasid_alloc alloc;
-	struct ioasid_free free;
-	struct ioasid_set_spid set_spid;
-	struct ioasid_clear_spid clear_spid;
-	struct ioasid_find_spid find_spid;
-	struct ioasid_query query;
-};
-
 static int ioasid_user_get_info(struct ioasid_user *user,
 				union ioasid_user_args *args, void **data)
 {
 	struct ioasid_get_info *info = &args->info;
+	int ret;
 
 	info->out_capacity = ioasid_get_capacity();
 	info->out_min = IOASID_ALLOC_BASE;
 	info->out_max = ioasid_get_max();
 	info->out_limit = ioasid_get_users_limit();
 	info->out_types = BIT(IOASID_TYPE_NONE);
+	ret = ioasid_ioas_info(info);
+	if (ret)
+		return ret;
 	info->out_charged = ioasid_current_charge();
 	spin_lock_irq(&user->lock);
 	info->out_allocated = user->allocated;
@@ -278,56 +242,6 @@ static int ioasid_user_alloc_high(struct ioasid_user *user,
 	}
 }
 
-static int ioasid_user_alloc(struct ioasid_user *user,
-			     union ioasid_user_args *args, void **data)
-{
-	struct ioasid_alloc *alloc = &args->alloc;
-	ioasid_t min = max_t(ioasid_t, alloc->min, IOASID_ALLOC_BASE);
-	ioasid_t max = min_t(ioasid_t, alloc->max, ioasid_get_max());
-	struct ioasid_user_id *uid;
-	int ret;
-
-	if (alloc->type != IOASID_TYPE_NONE)
-		return -EOPNOTSUPP;
-	if (alloc->min > alloc->max)
-		return -EINVAL;
-	if (min > max)
-		return -ENOSPC;
-
-	uid = kzalloc(sizeof(*uid), GFP_KERNEL_ACCOUNT);
-	if (!uid)
-		return -ENOMEM;
-	uid->cookie = alloc->cookie;
-	uid->state = IOASID_USER_NEW;
-
-	ret = mutex_lock_killable(&user->mutex);
-	if (ret)
-		goto err_free;
-
-	/* First, as the id may be released before we have it. */
-	spin_lock_irq(&user->lock);
-	list_add_tail(&uid->list, &user->ids);
-	user->allocated++;
-	spin_unlock_irq(&user->lock);
-
-	ret = ioasid_user_alloc_high(user, uid, min, max, &alloc->out_ioasid);
-	mutex_unlock(&user->mutex);
-	if (ret)
-		goto err_del;
-	*data = uid;
-	return 0;
-
-err_del:
-	/* The core never had it. */
-	spin_lock_irq(&user->lock);
-	list_del(&uid->list);
-	user->allocated--;
-	spin_unlock_irq(&user->lock);
-err_free:
-	kfree(uid);
-	return ret;
-}
-
 /* User space has the number, or will never know it. */
 static void ioasid_user_alloc_done(struct ioasid_user *user,
 				   union ioasid_user_args *args, void *data,
@@ -347,6 +261,7 @@ static void ioasid_user_alloc_done(struct ioasid_user *user,
 		return;
 	}
 
+	ioasid_ioas_discard(user, args->alloc.out_ioasid);
 	mutex_lock(&user->mutex);
 	spin_lock_irq(&user->lock);
 	released = uid->state == IOASID_USER_RELEASED;
@@ -361,16 +276,91 @@ static void ioasid_user_alloc_done(struct ioasid_user *user,
 	mutex_unlock(&user->mutex);
 }
 
+static int ioasid_user_alloc(struct ioasid_user *user,
+			     union ioasid_user_args *args, void **data)
+{
+	struct ioasid_alloc *alloc = &args->alloc;
+	ioasid_t min = max_t(ioasid_t, alloc->min, IOASID_ALLOC_BASE);
+	ioasid_t max = min_t(ioasid_t, alloc->max, ioasid_get_max());
+	struct ioasid_ioas *ioas = NULL;
+	struct ioasid_user_id *uid;
+	int ret;
+
+	if (alloc->type != IOASID_TYPE_NONE && alloc->type != IOASID_TYPE_IOVA)
+		return -EOPNOTSUPP;
+	if (alloc->min > alloc->max)
+		return -EINVAL;
+	if (min > max)
+		return -ENOSPC;
+
+	uid = kzalloc(sizeof(*uid), GFP_KERNEL_ACCOUNT);
+	if (!uid)
+		return -ENOMEM;
+	uid->cookie = alloc->cookie;
+	uid->state = IOASID_USER_NEW;
+	if (alloc->type == IOASID_TYPE_IOVA) {
+		ioas = ioasid_ioas_alloc();
+		ret = PTR_ERR_OR_ZERO(ioas);
+		if (ret)
+			goto err_free;
+	}
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		goto err_put;
+
+	/* First, as the id may be released before we have it. */
+	spin_lock_irq(&user->lock);
+	list_add_tail(&uid->list, &user->ids);
+	user->allocated++;
+	spin_unlock_irq(&user->lock);
+
+	ret = ioas ? ioasid_alloc(user->set, min, max, uid, &alloc->out_ioasid) :
+		     ioasid_user_alloc_high(user, uid, min, max,
+					    &alloc->out_ioasid);
+	mutex_unlock(&user->mutex);
+	if (ret)
+		goto err_del;
+	ret = ioasid_ioas_publish(user, alloc->out_ioasid, ioas);
+	if (ret) {
+		/* As if it could not be told */
+		ioasid_ioas_put(ioas);
+		ioasid_user_alloc_done(user, args, uid, ret);
+		return ret;
+	}
+	*data = uid;
+	return 0;
+
+err_del:
+	/* The core never had it. */
+	spin_lock_irq(&user->lock);
+	list_del(&uid->list);
+	user->allocated--;
+	spin_unlock_irq(&user->lock);
+err_put:
+	ioasid_ioas_put(ioas);
+err_free:
+	kfree(uid);
+	return ret;
+}
+
 static int ioasid_user_free(struct ioasid_user *user,
 			    union ioasid_user_args *args, void **data)
 {
 	struct ioasid_free *free = &args->free;
 	struct ioasid_user_id *uid;
+	struct ioasid_ioas *ioas;
 	int ret;
 
+again:
+	/* Another thread may be mapping memory in it, for as long as that takes. */
+	ioas = ioasid_ioas_find(user, free->ioasid);
+	ret = ioasid_ioas_begin_free(ioas);
+	if (ret)
+		goto out_put;
 	ret = mutex_lock_killable(&user->mutex);
 	if (ret)
-		return ret;
+		goto out_abort;
 
 	rcu_read_lock();
 	uid = ioasid_user_find(user, free->ioasid);
@@ -380,16 +370,28 @@ static int ioasid_user_free(struct ioasid_user *user,
 		ret = -ENOENT;
 	else if (uid->state != IOASID_USER_LIVE)
 		ret = -EBUSY;
+	else if (!ioasid_ioas_is(user, free->ioasid, ioas))
+		ret = -EAGAIN;
 	else
 		ioasid_user_set_state(user, uid, IOASID_USER_FREEING);
 	spin_unlock_irq(&user->lock);
 	rcu_read_unlock();
 
 	/* Nobody else frees the memory of one in state FREEING. */
-	if (!ret)
+	if (!ret) {
+		ioasid_ioas_end(user, free->ioasid, ioas);
 		free->out_pending = !ioasid_user_free_id(user, uid, free->ioasid,
 							 IOASID_USER_PENDING);
+	}
 	mutex_unlock(&user->mutex);
+	if (!ret)
+		goto out_put;
+out_abort:
+	ioasid_ioas_abort_free(ioas);
+out_put:
+	ioasid_ioas_put(ioas);
+	if (ret == -EAGAIN)
+		goto again;
 	return ret;
 }
 
@@ -481,36 +483,25 @@ static int ioasid_user_find_spid(struct ioasid_user *user,
 
 /**
  * struct ioasid_user_op - an ioctl
- * @size: size of its struct
- * @min_size: that of the first version
- * @out: where the members that the kernel writes begin
- * @out_end: and end, 0 when there are none
+ * @args: its struct
  * @execute: does it; leaves something for @done
  * @done: told whether the outputs reached user space, may be NULL
  */
 struct ioasid_user_op {
-	size_t size;
-	size_t min_size;
-	size_t out;
-	size_t out_end;
+	struct ioasid_args_layout args;
 	int (*execute)(struct ioasid_user *user, union ioasid_user_args *args,
 		       void **data);
 	void (*done)(struct ioasid_user *user, union ioasid_user_args *args,
 		     void *data, int err);
 };
 
-#define IOASID_USER_OP(_cmd, _struct, _last, _execute, ...)		\
+#define IOASID_USER_OP(_cmd, _struct, _last, _execute, _done, ...)	\
 	[_IOC_NR(_cmd)] = {						\
-		.size = sizeof(struct _struct) +			\
-			BUILD_BUG_ON_ZERO(sizeof(struct _struct) >	\
-					  sizeof(union ioasid_user_args)), \
-		.min_size = offsetofend(struct _struct, _last),		\
+		.args = IOASID_ARGS_LAYOUT(union ioasid_user_args,	\
+					   _struct, _last, __VA_ARGS__), \
 		.execute = _execute,					\
-		__VA_ARGS__						\
+		.done = _done,						\
 	}
-#define IOASID_USER_OUT(_struct, _first, _last)				\
-	.out = offsetof(struct _struct, _first),			\
-	.out_end = offsetofend(struct _struct, _last)
 
 /*
  * A new ioctl starts here: a line, its function, its member of union
@@ -519,39 +510,91 @@ struct ioasid_user_op {
  */
 static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
-		       ioasid_user_get_info,
-		       IOASID_USER_OUT(ioasid_get_info, out_capacity,
-				       out_limit)),
+		       ioasid_user_get_info, NULL,
+		       IOASID_ARGS_OUT(ioasid_get_info, out_capacity,
+				       out_iova_last)),
 	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
-		       ioasid_user_alloc, .done = ioasid_user_alloc_done,
-		       IOASID_USER_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
+		       ioasid_user_alloc, ioasid_user_alloc_done,
+		       IOASID_ARGS_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
 	IOASID_USER_OP(IOASID_FREE, ioasid_free, out_pending,
-		       ioasid_user_free,
-		       IOASID_USER_OUT(ioasid_free, out_pending, out_pending)),
+		       ioasid_user_free, NULL,
+		       IOASID_ARGS_OUT(ioasid_free, out_pending, out_pending)),
 	IOASID_USER_OP(IOASID_SET_SPID, ioasid_set_spid, spid,
-		       ioasid_user_set_spid),
+		       ioasid_user_set_spid, NULL),
 	IOASID_USER_OP(IOASID_CLEAR_SPID, ioasid_clear_spid, __reserved,
-		       ioasid_user_clear_spid),
+		       ioasid_user_clear_spid, NULL),
 	IOASID_USER_OP(IOASID_FIND_SPID, ioasid_find_spid, out_ioasid,
-		       ioasid_user_find_spid,
-		       IOASID_USER_OUT(ioasid_find_spid, out_ioasid,
+		       ioasid_user_find_spid, NULL,
+		       IOASID_ARGS_OUT(ioasid_find_spid, out_ioasid,
 				       out_ioasid)),
 	IOASID_USER_OP(IOASID_QUERY, ioasid_query, out_cookie,
-		       ioasid_user_query,
-		       IOASID_USER_OUT(ioasid_query, out_state, out_cookie)),
+		       ioasid_user_query, NULL,
+		       IOASID_ARGS_OUT(ioasid_query, out_state, out_cookie)),
+#ifdef CONFIG_IOASID_USER_TABLES
+	IOASID_USER_OP(IOASID_MAP, ioasid_map, out_iova,
+		       ioasid_user_map, ioasid_user_map_done,
+		       IOASID_ARGS_OUT(ioasid_map, out_iova, out_iova),
+		       .flags = IOASID_MAP_READ | IOASID_MAP_WRITE |
+				IOASID_MAP_FIXED_IOVA),
+	IOASID_USER_OP(IOASID_UNMAP, ioasid_unmap, out_length,
+		       ioasid_user_unmap, NULL,
+		       IOASID_ARGS_OUT(ioasid_unmap, out_length, out_length)),
+	IOASID_USER_OP(IOASID_GET_IOVA_RANGES, ioasid_get_iova_ranges, __reserved,
+		       ioasid_user_get_iova_ranges, NULL,
+		       IOASID_ARGS_OUT(ioasid_get_iova_ranges, out_alignment,
+				       out_num)),
+#endif
 };
 
-/* Copy the outputs, and nothing else, to the caller's struct. */
-static int ioasid_user_copy_out(const struct ioasid_user_op *op,
-				void __user *uptr, u32 size,
-				const union ioasid_user_args *args)
+/**
+ * ioasid_copy_out - copy the outputs, and nothing else, to the caller's struct
+ * @layout: of the struct
+ * @uptr: the caller's
+ * @size: its size
+ * @args: the kernel's
+ *
+ * Return: 0; -EFAULT.
+ */
+int ioasid_copy_out(const struct ioasid_args_layout *layout, void __user *uptr,
+		    u32 size, const void *args)
 {
-	size_t end = min_t(size_t, size, op->out_end);
+	size_t end = min_t(size_t, size, layout->out_end);
 
-	if (end <= op->out)
+	if (end <= layout->out)
 		return 0;
-	return copy_to_user(uptr + op->out, (const void *)args + op->out,
-			    end - op->out) ? -EFAULT : 0;
+	return copy_to_user(uptr + layout->out, args + layout->out,
+			    end - layout->out) ? -EFAULT : 0;
+}
+
+/**
+ * ioasid_copy_args - take over the struct of an ioctl
+ * @layout: of the struct
+ * @uptr: the caller's
+ * @args: set to a copy, zero-extended
+ * @size: set to the size of the caller's
+ *
+ * Return: 0; -EFAULT, also when the outputs cannot be written; -EINVAL, -E2BIG,
+ * -EOPNOTSUPP as include/uapi/linux/ioasid.h has them.
+ */
+int ioasid_copy_args(const struct ioasid_args_layout *layout, void __user *uptr,
+		     void *args, u32 *size)
+{
+	const struct ioasid_args_common *common = args;
+	int ret;
+
+	if (get_user(*size, (u32 __user *)uptr))
+		return -EFAULT;
+	if (*size < layout->min_size)
+		return -EINVAL;
+	if (*size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(args, layout->size, uptr, *size);
+	if (ret)
+		return ret;
+	if (common->flags & ~layout->flags)
+		return -EOPNOTSUPP;
+	/* What cannot be told is not done: the outputs are as the caller left them. */
+	return ioasid_copy_out(layout, uptr, *size, args);
 }
 
 static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
@@ -568,33 +611,19 @@ static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
 	if (_IOC_NR(cmd) >= ARRAY_SIZE(ioasid_user_ops) ||
 	    cmd != _IO(IOASID_IOC_MAGIC, _IOC_NR(cmd)))
 		return -ENOTTY;
-	op = &ioasid_user_ops[_IOC_NR(cmd)];
+	op = &ioasid_user_ops[array_index_nospec(_IOC_NR(cmd),
+						 ARRAY_SIZE(ioasid_user_ops))];
 	if (!op->execute)
 		return -ENOTTY;
-
-	if (get_user(size, (u32 __user *)uptr))
-		return -EFAULT;
-	if (size < op->min_size)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&args, op->size, uptr, size);
+	ret = ioasid_copy_args(&op->args, uptr, &args, &size);
 	if (ret)
 		return ret;
-	if (args.common.flags)
-		return -EOPNOTSUPP;
-
-	/* What cannot be told is not done: the outputs are as the caller left them. */
-	ret = ioasid_user_copy_out(op, uptr, size, &args);
-	if (ret)
-		return ret;
-
 	ret = op->execute(user, &args, &data);
 	if (ret)
 		return ret;
 
 	/* Fails when another thread has taken the memory away since. */
-	ret = ioasid_user_copy_out(op, uptr, size, &args);
+	ret = ioasid_copy_out(&op->args, uptr, size, &args);
 	if (op->done)
 		op->done(user, &args, data, ret);
 	return ret;
@@ -709,6 +738,7 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 	spin_lock_init(&user->lock);
 	INIT_LIST_HEAD(&user->ids);
 	INIT_LIST_HEAD(&user->events);
+	xa_init_flags(&user->spaces, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&user->wait);
 	user->watch.released = ioasid_user_released;
 	ioasid_set_watch_released(user->set, &user->watch);
@@ -739,6 +769,7 @@ static int ioasid_user_release(struct inode *inode, struct file *file)
 	user->closed = true;
 	spin_unlock_irq(&user->lock);
 
+	ioasid_ioas_end_all(user);
 	ioasid_set_free(user->set);
 	/*
 	 * Ids that are in use stay, and point to what is freed here; only commands
@@ -764,6 +795,17 @@ static const struct file_operations ioasid_user_fops = {
 	.show_fdinfo = ioasid_user_show_fdinfo,
 };
 
+/**
+ * ioasid_user_of - what an open file of /dev/ioasid is
+ * @file: any file
+ *
+ * Return: it, while @file is held; NULL when it is another file.
+ */
+struct ioasid_user *ioasid_user_of(struct file *file)
+{
+	return file->f_op == &ioasid_user_fops ? file->private_data : NULL;
+}
+
 static struct miscdevice ioasid_user_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "ioasid",
@@ -773,17 +815,27 @@ static struct miscdevice ioasid_user_misc = {
 
 static int __init ioasid_user_init(void)
 {
-	return misc_register(&ioasid_user_misc);
+	int ret;
+
+	ret = ioasid_pin_init();
+	if (ret)
+		return ret;
+	ret = misc_register(&ioasid_user_misc);
+	if (ret)
+		ioasid_pin_exit();
+	return ret;
 }
 module_init(ioasid_user_init);
 
 static void __exit ioasid_user_exit(void)
 {
 	misc_deregister(&ioasid_user_misc);
+	ioasid_pin_exit();
 	/* Let calls of ioasid_user_released() end. */
 	synchronize_rcu();
 }
 module_exit(ioasid_user_exit);
 
 MODULE_DESCRIPTION("IOASIDs for user space");
+MODULE_IMPORT_NS(IOMMU_USER);
 MODULE_LICENSE("GPL");

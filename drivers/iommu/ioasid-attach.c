@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attaching address spaces of /dev/ioasid to devices that user space has a file of
+ *
+ * An attachment is ended by who is first: FREE or the last close of the file of
+ * /dev/ioasid, DETACH or the last close of the device's. Others that want it gone
+ * wait until it is. Who ends it does so without a lock, as it waits for hardware.
+ *
+ *	DEVICE_ATTACH			device->lock > ioas->attach_lock > group->mutex
+ *	DEVICE_DETACH, device's close	device->lock, then as everybody
+ *	FREE, file's close		map_mutex, then as everybody
+ *	everybody			ioas->lock; group->mutex
+ */
+#define pr_fmt(fmt) "ioasid: " fmt
+
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/ioasid.h>
+#include <linux/ioasid-device.h>
+#include <linux/iommu.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ioasid-ioas.h"
+#include "ioasid-user.h"
+#include "iommu-priv.h"
+
+/* A copy of the caller's struct, zero-extended */
+union ioasid_device_args {
+	struct ioasid_args_common common;
+	struct ioasid_device_info info;
+	struct ioasid_device_attach attach;
+	struct ioasid_device_detach detach;
+};
+
+/**
+ * struct ioasid_attachment - an address space that a device reaches
+ * @refs: one of who ends it, one of each who waits for that
+ * @of_device: in attached of struct ioasid_device
+ * @of_ioas: in attached of struct ioasid_ioas
+ * @ioas: the address space, with a reference
+ * @dev: the device, with a reference
+ * @pasid: the PASID that the device tags its requests with: the IOASID
+ * @ending: somebody ends it
+ * @gone: it has ended
+ */
+struct ioasid_attachment {
+	refcount_t refs;
+	struct list_head of_device;
+	struct list_head of_ioas;
+	struct ioasid_ioas *ioas;
+	struct device *dev;
+	ioasid_t pasid;
+	bool ending;
+	struct completion gone;
+};
+
+/* Protects the lists of all address spaces and devices, and @ending */
+static DEFINE_SPINLOCK(ioasid_attachments_lock);
+
+static void ioasid_attachment_put(struct ioasid_attachment *att)
+{
+	if (refcount_dec_and_test(&att->refs))
+		kfree(att);
+}
+
+/* End an attachment, or wait for who does. Both lists have lost it then. */
+static void ioasid_end_attachment(struct ioasid_attachment *att)
+	__releases(&ioasid_attachments_lock)
+{
+	bool mine = !att->ending;
+
+	att->ending = true;
+	refcount_inc(&att->refs);
+	spin_unlock(&ioasid_attachments_lock);
+
+	if (mine) {
+		iommu_detach_device_pasid(att->ioas->domain, att->dev,
+					  att->pasid);
+		ioasid_ioas_unreserve(att->ioas, att->dev);
+		spin_lock(&ioasid_attachments_lock);
+		list_del(&att->of_device);
+		list_del(&att->of_ioas);
+		spin_unlock(&ioasid_attachments_lock);
+		complete_all(&att->gone);
+		ioasid_ioas_put(att->ioas);
+		put_device(att->dev);
+		ioasid_attachment_put(att);
+	} else {
+		wait_for_completion(&att->gone);
+	}
+	ioasid_attachment_put(att);
+}
+
+/**
+ * ioasid_ioas_detach_all - detach an address space from all devices
+ * @ioas: the address space, to which no other device is attached any more
+ *
+ * When this returns, no device reaches what is mapped.
+ *
+ * Context: Process context, may sleep.
+ */
+void ioasid_ioas_detach_all(struct ioasid_ioas *ioas)
+{
+	struct ioasid_attachment *att;
+
+	for (;;) {
+		spin_lock(&ioasid_attachments_lock);
+		att = list_first_entry_or_null(&ioas->attached,
+					       struct ioasid_attachment, of_ioas);
+		if (!att)
+			break;
+		ioasid_end_attachment(att);
+	}
+	spin_unlock(&ioasid_attachments_lock);
+}
+
+/**
+ * ioasid_device_detach_all - detach everything from a device
+ * @idev: the device, whose last file is being closed
+ *
+ * For the driver of the device, before it does anything by which the device stops to
+ * answer invalidations of its translations.
+ *
+ * Context: Process context, may sleep. Takes a lock under which a page table may be
+ * attached or detached, not one under which user memory is waited for.
+ */
+void ioasid_device_detach_all(struct ioasid_device *idev)
+{
+	struct ioasid_attachment *att;
+
+	mutex_lock(&idev->lock);
+	for (;;) {
+		spin_lock(&ioasid_attachments_lock);
+		att = list_first_entry_or_null(&idev->attached,
+					       struct ioasid_attachment,
+					       of_device);
+		if (!att)
+			break;
+		ioasid_end_attachment(att);
+	}
+	spin_unlock(&ioasid_attachments_lock);
+	mutex_unlock(&idev->lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_device_detach_all);
+
+/* That of @ioas; or NULL */
+static struct ioasid_attachment *
+ioasid_find_attachment(struct ioasid_device *idev, struct ioasid_ioas *ioas)
+{
+	struct ioasid_attachment *att;
+
+	lockdep_assert_held(&ioasid_attachments_lock);
+	list_for_each_entry(att, &idev->attached, of_device)
+		if (att->ioas == ioas)
+			return att;
+	return NULL;
+}
+
+static int ioasid_attach_new(struct ioasid_device *idev,
+			     struct ioasid_attachment *att)
+{
+	struct ioasid_ioas *ioas = att->ioas;
+	int ret;
+
+	mutex_lock(&ioas->attach_lock);
+	ret = ioas->dead ? -ENOENT : ioasid_ioas_reserve(ioas, att->dev);
+	if (ret)
+		goto out;
+	ret = iommu_attach_device_pasid(ioas->domain, att->dev, att->pasid);
+	if (ret) {
+		ioasid_ioas_unreserve(ioas, att->dev);
+		goto out;
+	}
+	spin_lock(&ioasid_attachments_lock);
+	list_add_tail(&att->of_device, &idev->attached);
+	list_add_tail(&att->of_ioas, &ioas->attached);
+	spin_unlock(&ioasid_attachments_lock);
+out:
+	mutex_unlock(&ioas->attach_lock);
+	return ret;
+}
+
+/* Both have a reference, so that @id means the same until the IOMMU has it */
+static int ioasid_attach(struct ioasid_device *idev, struct ioasid_ioas *ioas,
+			 ioasid_t id)
+{
+	struct ioasid_attachment *att;
+	bool attached;
+	int ret;
+
+	att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
+	if (!att)
+		return -ENOMEM;
+	refcount_set(&att->refs, 1);
+	init_completion(&att->gone);
+	refcount_inc(&ioas->refs);
+	att->ioas = ioas;
+	att->dev = get_device(idev->dev);
+	att->pasid = id;
+
+	ret = mutex_lock_killable(&idev->lock);
+	if (ret)
+		goto err_free;
+	spin_lock(&ioasid_attachments_lock);
+	attached = ioasid_find_attachment(idev, ioas);
+	spin_unlock(&ioasid_attachments_lock);
+	ret = attached ? -EBUSY : ioasid_attach_new(idev, att);
+	mutex_unlock(&idev->lock);
+	if (!ret)
+		return 0;
+err_free:
+	put_device(att->dev);
+	ioasid_ioas_put(ioas);
+	kfree(att);
+	return ret;
+}
+
+/* -ENOENT when it is not attached */
+static int ioasid_detach(struct ioasid_device *idev, struct ioasid_ioas *ioas)
+{
+	struct ioasid_attachment *att;
+
+	mutex_lock(&idev->lock);
+	spin_lock(&ioasid_attachments_lock);
+	att = ioasid_find_attachment(idev, ioas);
+	if (att)
+		ioasid_end_attachment(att);
+	else
+		spin_unlock(&ioasid_attachments_lock);
+	mutex_unlock(&idev->lock);
+	return att ? 0 : -ENOENT;
+}
+
+static int ioasid_device_attach(struct ioasid_device *idev,
+				union ioasid_device_args *args, void **data)
+{
+	struct ioasid_device_attach *attach = &args->attach;
+	struct ioasid_ioas *ioas;
+	struct ioasid_user *user;
+	struct file *file;
+	int ret;
+
+	if (attach->__reserved || !iommu_pasid_limit(idev->dev))
+		return -EOPNOTSUPP;
+	file = fget(attach->ioasid_fd);
+	user = file ? ioasid_user_of(file) : NULL;
+	if (!user) {
+		ret = -EBADF;
+		goto out_file;
+	}
+	ret = ioasid_ioas_get(user, attach->ioasid, &ioas);
+	if (ret)
+		goto out_file;
+	ret = ioasid_attach(idev, ioas, attach->ioasid);
+	if (ret) {
+		ioasid_ioas_put(ioas);
+	} else {
+		attach->out_pasid = attach->ioasid;
+		*data = ioas;
+	}
+	ioasid_put(user->set, attach->ioasid);
+out_file:
+	if (file)
+		fput(file);
+	return ret;
+}
+
+/* User space has been told, or will never know. */
+static void ioasid_device_attach_done(struct ioasid_device *idev, void *data,
+				      int err)
+{
+	struct ioasid_ioas *ioas = data;
+
+	if (err)
+		ioasid_detach(idev, ioas);
+	ioasid_ioas_put(ioas);
+}
+
+static int ioasid_device_detach(struct ioasid_device *idev,
+				union ioasid_device_args *args, void **data)
+{
+	struct ioasid_device_detach *detach = &args->detach;
+	struct ioasid_ioas *ioas = NULL;
+	struct ioasid_user *user;
+	struct file *file;
+	int ret;
+
+	if (detach->__reserved)
+		return -EOPNOTSUPP;
+	file = fget(detach->ioasid_fd);
+	user = file ? ioasid_user_of(file) : NULL;
+	if (user)
+		ioas = ioasid_ioas_find(user, detach->ioasid);
+	if (!user)
+		ret = -EBADF;
+	else if (!ioas)
+		ret = -ENOENT;
+	else
+		ret = ioasid_detach(idev, ioas);
+	if (ioas)
+		ioasid_ioas_put(ioas);
+	if (file)
+		fput(file);
+	return ret;
+}
+
+static int ioasid_device_info(struct ioasid_device *idev,
+			      union ioasid_device_args *args, void **data)
+{
+	struct ioasid_device_info *info = &args->info;
+	ioasid_t limit = iommu_pasid_limit(idev->dev);
+	struct ioasid_get_info machine = {};
+	int ret;
+
+	ret = ioasid_ioas_info(&machine);
+	if (ret)
+		return ret;
+	info->out_ioasid_last = limit ? limit - 1 : 0;
+	info->out_types = limit ? machine.out_types : 0;
+	return 0;
+}
+
+/**
+ * struct ioasid_device_op - an ioctl on the file of a device
+ * @args: its struct
+ * @execute: does it; leaves something for @done
+ * @done: told whether the outputs reached user space, may be NULL
+ */
+struct ioasid_device_op {
+	struct ioasid_args_layout args;
+	int (*execute)(struct ioasid_device *idev,
+		       union ioasid_device_args *args, void **data);
+	void (*done)(struct ioasid_device *idev, void *data, int err);
+};
+
+#define IOASID_DEVICE_FIRST	_IOC_NR(IOASID_DEVICE_INFO)
+
+#define IOASID_DEVICE_OP(_cmd, _struct, _last, _execute, _done, ...)	\
+	[_IOC_NR(_cmd) - IOASID_DEVICE_FIRST] = {			\
+		.args = IOASID_ARGS_LAYOUT(union ioasid_device_args,	\
+					   _struct, _last, __VA_ARGS__), \
+		.execute = _execute,					\
+		.done = _done,						\
+	}
+
+static const struct ioasid_device_op ioasid_device_ops[] = {
+	IOASID_DEVICE_OP(IOASID_DEVICE_INFO, ioasid_device_info, out_types,
+			 ioasid_device_info, NULL,
+			 IOASID_ARGS_OUT(ioasid_device_info, out_ioasid_last,
+					 out_types)),
+	IOASID_DEVICE_OP(IOASID_DEVICE_ATTACH, ioasid_device_attach, out_pasid,
+			 ioasid_device_attach, ioasid_device_attach_done,
+			 IOASID_ARGS_OUT(ioasid_device_attach, out_pasid,
+					 out_pasid)),
+	IOASID_DEVICE_OP(IOASID_DEVICE_DETACH, ioasid_device_detach, __reserved,
+			 ioasid_device_detach, NULL),
+};
+
+/**
+ * ioasid_device_ioctl - an ioctl on the file of a device
+ * @idev: the device, which stays open meanwhile
+ * @cmd: one for which ioasid_is_device_ioctl() is true
+ * @arg: the argument
+ *
+ * Context: Process context, may sleep. The driver holds no lock that it takes to close
+ * the device.
+ * Return: 0; -ENOTTY when there is no such ioctl for devices; errors as
+ * include/uapi/linux/ioasid.h has them.
+ */
+long ioasid_device_ioctl(struct ioasid_device *idev, unsigned int cmd,
+			 unsigned long arg)
+{
+	unsigned int nr = _IOC_NR(cmd) - IOASID_DEVICE_FIRST;
+	void __user *uptr = (void __user *)arg;
+	const struct ioasid_device_op *op;
+	union ioasid_device_args args;
+	void *data = NULL;
+	u32 size;
+	int ret;
+
+	if (nr >= ARRAY_SIZE(ioasid_device_ops) ||
+	    cmd != _IO(IOASID_IOC_MAGIC, _IOC_NR(cmd)))
+		return -ENOTTY;
+	op = &ioasid_device_ops[array_index_nospec(nr, ARRAY_SIZE(ioasid_device_ops))];
+	ret = ioasid_copy_args(&op->args, uptr, &args, &size);
+	if (ret)
+		return ret;
+	ret = op->execute(idev, &args, &data);
+	if (ret)
+		return ret;
+	ret = ioasid_copy_out(&op->args, uptr, size, &args);
+	if (op->done)
+		op->done(idev, data, ret);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(ioasid_device_ioctl);
