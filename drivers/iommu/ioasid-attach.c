@@ -315,11 +315,8 @@ static int ioasid_device_info(struct ioasid_device *idev,
 	struct ioasid_device_info *info = &args->info;
 	ioasid_t limit = iommu_pasid_limit(idev->dev);
 	struct ioasid_get_info machine = {};
-	int ret;
 
-	ret = ioasid_ioas_info(&machine);
-	if (ret)
-		return ret;
+	ioasid_ioas_info(&machine);
 	info->out_ioasid_last = limit ? limit - 1 : 0;
 	info->out_types = limit ? machine.out_types : 0;
 	return 0;

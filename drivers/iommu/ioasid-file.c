@@ -204,16 +204,13 @@ static int ioasid_user_get_info(struct ioasid_user *user,
 				union ioasid_user_args *args, void **data)
 {
 	struct ioasid_get_info *info = &args->info;
-	int ret;
 
 	info->out_capacity = ioasid_get_capacity();
 	info->out_min = IOASID_ALLOC_BASE;
 	info->out_max = ioasid_get_max();
 	info->out_limit = ioasid_get_users_limit();
 	info->out_types = BIT(IOASID_TYPE_NONE);
-	ret = ioasid_ioas_info(info);
-	if (ret)
-		return ret;
+	ioasid_ioas_info(info);
 	info->out_charged = ioasid_current_charge();
 	spin_lock_irq(&user->lock);
 	info->out_allocated = user->allocated;
@@ -820,6 +817,7 @@ static int __init ioasid_user_init(void)
 	ret = ioasid_pin_init();
 	if (ret)
 		return ret;
+	ioasid_ioas_init();
 	ret = misc_register(&ioasid_user_misc);
 	if (ret)
 		ioasid_pin_exit();

@@ -25,27 +25,41 @@
 /* As many as VFIO type1 lets a container have, unless told otherwise */
 #define IOASID_IOAS_MAPS	U16_MAX
 
+/* What the domain that was made last can have: GET_INFO needs no memory */
+static u64 ioasid_page_sizes, ioasid_iova_last;
+
+static void ioasid_ioas_learn(const struct iommu_domain *domain)
+{
+	WRITE_ONCE(ioasid_page_sizes, domain->pgsize_bitmap);
+	WRITE_ONCE(ioasid_iova_last, domain->geometry.aperture_end);
+}
+
+/**
+ * ioasid_ioas_init - find out whether this machine can have address spaces
+ */
+void __init ioasid_ioas_init(void)
+{
+	struct iommu_domain *domain = iommu_domain_alloc_user(0);
+
+	if (IS_ERR(domain))
+		return;
+	ioasid_ioas_learn(domain);
+	iommu_domain_free(domain);
+}
+
 /**
  * ioasid_ioas_info - what an address space of this machine can have
  * @info: out_types gets the types that have a page table; the members about page
  *	  tables are set, to 0 if there are none
  *
- * Context: Process context, may sleep.
- * Return: 0; -ENOMEM.
+ * Context: Any.
  */
-int ioasid_ioas_info(struct ioasid_get_info *info)
+void ioasid_ioas_info(struct ioasid_get_info *info)
 {
-	struct iommu_domain *domain = iommu_domain_alloc_user(0);
-
-	info->out_page_sizes = 0;
-	info->out_iova_last = 0;
-	if (IS_ERR(domain))
-		return PTR_ERR(domain) == -EOPNOTSUPP ? 0 : PTR_ERR(domain);
-	info->out_types |= BIT(IOASID_TYPE_IOVA);
-	info->out_page_sizes = domain->pgsize_bitmap;
-	info->out_iova_last = domain->geometry.aperture_end;
-	iommu_domain_free(domain);
-	return 0;
+	info->out_page_sizes = READ_ONCE(ioasid_page_sizes);
+	info->out_iova_last = READ_ONCE(ioasid_iova_last);
+	if (info->out_page_sizes)
+		info->out_types |= BIT(IOASID_TYPE_IOVA);
 }
 
 /**
@@ -68,6 +82,7 @@ struct ioasid_ioas *ioasid_ioas_alloc(void)
 		kfree(ioas);
 		return ERR_CAST(domain);
 	}
+	ioasid_ioas_learn(domain);
 	refcount_set(&ioas->refs, 1);
 	ioas->domain = domain;
 	mutex_init(&ioas->map_mutex);
@@ -342,6 +357,22 @@ int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 	return ioas ? xa_insert(&user->spaces, id, ioas, GFP_KERNEL_ACCOUNT) : 0;
 }
 
+/* With user->mutex held, as ioasid_ioas_get() */
+static int ioasid_ioas_get_locked(struct ioasid_user *user, ioasid_t id,
+				  struct ioasid_ioas **ioas)
+{
+	int ret;
+
+	ret = ioasid_user_get(user, id);
+	if (ret)
+		return ret;
+	*ioas = ioasid_ioas_find(user, id);
+	if (*ioas)
+		return 0;
+	ioasid_put(user->set, id);
+	return -EINVAL;
+}
+
 /**
  * ioasid_ioas_get - find the address space of an IOASID that user space has
  * @user: the file
@@ -361,14 +392,24 @@ int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id,
 	ret = mutex_lock_killable(&user->mutex);
 	if (ret)
 		return ret;
-	ret = ioasid_user_get(user, id);
-	if (!ret) {
-		*ioas = ioasid_ioas_find(user, id);
-		if (!*ioas) {
-			ioasid_put(user->set, id);
-			ret = -EINVAL;
-		}
-	}
+	ret = ioasid_ioas_get_locked(user, id, ioas);
+	mutex_unlock(&user->mutex);
+	return ret;
+}
+
+/* The address space alone, which ends with the IOASID that is freed meanwhile */
+static int ioasid_ioas_get_space(struct ioasid_user *user, ioasid_t id,
+				 struct ioasid_ioas **ioas)
+{
+	int ret;
+
+	ret = mutex_lock_killable(&user->mutex);
+	if (ret)
+		return ret;
+	ret = ioasid_ioas_get_locked(user, id, ioas);
+	/* Before FREE can look whether somebody uses it */
+	if (!ret)
+		ioasid_put(user->set, id);
 	mutex_unlock(&user->mutex);
 	return ret;
 }
@@ -383,10 +424,9 @@ static int ioasid_ioas_lock(struct ioasid_user *user, ioasid_t id,
 	struct ioasid_ioas *ioas;
 	int ret;
 
-	ret = ioasid_ioas_get(user, id, &ioas);
+	ret = ioasid_ioas_get_space(user, id, &ioas);
 	if (ret)
 		return ret;
-	ioasid_put(user->set, id);
 
 	ret = mutex_lock_killable(&ioas->map_mutex);
 	if (!ret && ioas->dead) {
@@ -616,10 +656,9 @@ int ioasid_user_get_iova_ranges(struct ioasid_user *user,
 	ranges = kcalloc(room ?: 1, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
-	ret = ioasid_ioas_get(user, get->ioasid, &ioas);
+	ret = ioasid_ioas_get_space(user, get->ioasid, &ioas);
 	if (ret)
 		goto out;
-	ioasid_put(user->set, get->ioasid);
 	end = ioas->domain->geometry.aperture_end;
 	get->out_alignment = PAGE_SIZE;
 	get->out_num = 0;

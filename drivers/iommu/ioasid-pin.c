@@ -276,8 +276,9 @@ static long ioasid_pin_some(struct ioasid_pin *pin, unsigned long va,
 		return -EINTR;
 	nr = pin_user_pages_fast(va, min(pages, IOASID_BUFFER_PAGES), flags,
 				 buffer);
+	/* -EEXIST: memory without a struct page */
 	if (nr <= 0)
-		return nr ?: -EFAULT;
+		return nr && nr != -EEXIST ? nr : -EFAULT;
 	for (i = 0; i < nr; i++) {
 		ret = ioasid_pin_add(pin, buffer[i]);
 		if (ret) {

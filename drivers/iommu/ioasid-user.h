@@ -114,7 +114,8 @@ int ioasid_user_get(struct ioasid_user *user, ioasid_t id);
 
 #ifdef CONFIG_IOASID_USER_TABLES
 /* ioasid-ioas.c */
-int ioasid_ioas_info(struct ioasid_get_info *info);
+void ioasid_ioas_init(void);
+void ioasid_ioas_info(struct ioasid_get_info *info);
 struct ioasid_ioas *ioasid_ioas_alloc(void);
 int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 			struct ioasid_ioas *ioas);
@@ -152,11 +153,14 @@ static inline void ioasid_pin_exit(void)
 {
 }
 
-static inline int ioasid_ioas_info(struct ioasid_get_info *info)
+static inline void ioasid_ioas_init(void)
+{
+}
+
+static inline void ioasid_ioas_info(struct ioasid_get_info *info)
 {
 	info->out_page_sizes = 0;
 	info->out_iova_last = 0;
-	return 0;
 }
 
 static inline struct ioasid_ioas *ioasid_ioas_alloc(void)

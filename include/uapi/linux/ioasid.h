@@ -127,7 +127,8 @@ struct ioasid_get_info {
  * that it can have are those of all IOMMUs of the machine, whatever it will be
  * attached to.
  *
- * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows.
+ * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows. What
+ * is mapped stays so until the file is closed, or has an IOASID of the same number.
  */
 struct ioasid_alloc {
 	__u32 size;
@@ -290,8 +291,8 @@ enum ioasid_map_flags {
  * nothing for devices. Memory that is private, and mapped for reading only, is copied
  * for that where it is shared with other processes.
  *
- *  - EINVAL: Neither READ nor WRITE; not aligned; beyond out_iova_last; length 0; not
- *    an IOASID_TYPE_IOVA.
+ *  - EINVAL: Neither READ nor WRITE; not aligned; beyond out_iova_last; length 0; an
+ *    iova without FIXED_IOVA; not an IOASID_TYPE_IOVA.
  *  - EEXIST: Something is mapped there.
  *  - EADDRINUSE: The address is reserved for a device that the IOASID is attached to.
  *  - EFAULT: The process has no memory there, may not write to it, or it is none that
@@ -328,7 +329,8 @@ struct ioasid_map {
  * and the memory is not pinned any more. 0 and 2^64-1 stand for everything, which may
  * be nothing.
  *
- *  - EINVAL: The range has a part of a mapping; nothing is unmapped.
+ *  - EINVAL: The range has a part of a mapping; nothing is unmapped. Or: not aligned;
+ *    length 0; not an IOASID_TYPE_IOVA.
  *  - ENOENT: Nothing is mapped there.
  */
 struct ioasid_unmap {
@@ -361,11 +363,12 @@ struct ioasid_iova_range {
  * @num: how many ranges there is room for
  * @ranges: address of an array of struct ioasid_iova_range
  * @out_alignment: of addresses and lengths
- * @out_num: how many ranges there are; of more than num, the first num are told
+ * @out_num: how many ranges there are; of more than num, or 256, the first are told
  * @__reserved: must be 0
  *
  * Tells which addresses can be mapped, in ascending order, whether they are or not.
- * They become fewer with a device that the IOASID is attached to.
+ * They become fewer with a device that the IOASID is attached to. EINVAL when it is not
+ * an IOASID_TYPE_IOVA.
  */
 struct ioasid_get_iova_ranges {
 	__u32 size;

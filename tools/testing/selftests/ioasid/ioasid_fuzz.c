@@ -11,7 +11,10 @@
 #include "ioasid_util.h"
 
 #define NR_FILES	3
-/* Numbers that the model follows; the rest of the fuzz stays below, too */
+/*
+ * Numbers that the model follows. The rest of the fuzz stays below, but for an address
+ * space of each file, which has a number behind them.
+ */
 #define BASE		50000
 #define NR_IDS		64
 /* Pages that the model maps; the first one is at address 0 */

@@ -1777,6 +1777,33 @@ TEST_F(map, holes_are_used)
 	EXPECT_EQ(0, cmd_unmap_all(self->fd, self->id, m.bytes));
 }
 
+/* Each just wide enough, from where the kernel begins to look on */
+TEST_F(map, narrow_holes_are_used)
+{
+	const uint64_t base = 1ULL << 32;
+	const unsigned int nr = 100;
+	bool used[201] = { };
+	uint64_t iova;
+	unsigned int i;
+
+	for (i = 1; i < 2 * nr; i += 2)
+		ASSERT_EQ(0, cmd_map_at(self->fd, self->id, self->mem, PAGE,
+					base + i * PAGE));
+	for (i = 0; i < nr; i++) {
+		ASSERT_EQ(0, cmd_map_any(self->fd, self->id, self->mem, PAGE,
+					 &iova));
+		iova = (iova - base) / PAGE;
+		ASSERT_GT(2 * nr, iova);
+		ASSERT_EQ(0, iova % 2);
+		ASSERT_FALSE(used[iova]);
+		used[iova] = true;
+	}
+	ASSERT_EQ(0, cmd_map_any(self->fd, self->id, self->mem, PAGE, &iova));
+	EXPECT_LE(base + 2 * nr * PAGE, iova);
+	EXPECT_EQ(0, cmd_unmap_all(self->fd, self->id,
+				   (2 * nr + 1) * PAGE));
+}
+
 #define MODEL_ROUNDS	4000
 /* Addresses that the model maps, the kernel's choice and its own */
 #define MODEL_PAGES	2048
@@ -2248,6 +2275,7 @@ static void *pester(void *data)
  */
 TEST_F(map, free_races_with_alloc_of_the_same_number)
 {
+	const unsigned int rounds = kernel_is_slow() ? 100 : 500;
 	const uint32_t number = 12345;
 	struct pest p[4] = { };
 	unsigned int i, j, left = 0, mapped = 0;
@@ -2265,7 +2293,7 @@ TEST_F(map, free_races_with_alloc_of_the_same_number)
 		};
 		ASSERT_EQ(0, pthread_create(&p[i].thread, NULL, pester, &p[i]));
 	}
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < rounds; i++) {
 		/* A number may be gone a moment before it can be had again */
 		do {
 			ret = cmd_alloc_iova_range(self->fd, number, number, &id);
