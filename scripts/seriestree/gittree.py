@@ -138,11 +138,13 @@ class GitTree:
         for path, blob in patch.replaced.items():
             if self.base_blob(path) != blob:
                 raise Stop(f"{name} replaces {path}, but the base's file is not the one it was written against")
-        for path in patch.overlay:
-            file = self.target.overlay / path
-            blob = self.git("hash-object", "-w", "--no-filters", file)
-            mode = "100755" if os.access(file, os.X_OK) else "100644"
-            self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=index)
+        if patch.overlay:
+            files = [self.target.overlay / path for path in patch.overlay]
+            blobs = self.git("hash-object", "-w", "--no-filters", *files).split()
+            modes = ["100755" if os.access(file, os.X_OK) else "100644" for file in files]
+            # All in one step: each writes the whole index
+            lines = [f"{mode} {blob}\t{path}\n" for mode, blob, path in zip(modes, blobs, patch.overlay, strict=True)]
+            self.git("update-index", "--add", "--index-info", env=index, data="".join(lines).encode())
         if patch.diff:
             try:
                 self.git("apply", "--cached", "--whitespace=nowarn", "-", env=index, data=patch.diff)
