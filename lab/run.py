@@ -131,7 +131,7 @@ class HostPauses:
 
 
 def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | None, quiet: bool,
-           until_red: bool, pauses: HostPauses) -> tuple[bool, str]:
+           until_red: bool, pauses: HostPauses, booted: tuple[Path, float] | None = None) -> tuple[bool, str]:
     """Copy the guest's output to ours (or not) until QEMU ends. Did it have to be stopped, and for which red test?"""
     stopped = False
     red = None
@@ -149,6 +149,11 @@ def follow(process: subprocess.Popen[bytes], output: Path, deadline: float | Non
                 red = NOT_OK.search(said)
             if ended or red:
                 return stopped, red[0].decode(errors="replace").strip() if red else ""
+            if booted and time.monotonic() > booted[1]:
+                # A kernel that hangs before PID 1 does not need the time of the program, too
+                if b"Run /init" not in booted[0].read_bytes():
+                    deadline = booted[1]
+                booted = None
             if deadline and time.monotonic() > deadline:
                 stopped = True
                 process.kill()
@@ -192,7 +197,8 @@ def boot(job: Job, scenario: Scenario, kernel: Path, accel: str, directory: Path
                                    stdout=None if job.shell else errors, stderr=None if job.shell else errors)
         try:
             deadline = None if job.shell else start + job.timeout + job.margin
-            stopped, red = follow(process, directory / "output.log", deadline, quiet, until_red, pauses)
+            stopped, red = follow(process, directory / "output.log", deadline, quiet, until_red, pauses,
+                                  None if job.shell else (directory / "console.log", start + job.margin))
         finally:
             process.kill()
             process.wait()
