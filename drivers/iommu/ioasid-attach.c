@@ -253,7 +253,7 @@ static int ioasid_device_attach(struct ioasid_device *idev,
 		ret = -EBADF;
 		goto out_file;
 	}
-	ret = ioasid_ioas_get(user, attach->ioasid, &ioas);
+	ret = ioasid_ioas_get(user, attach->ioasid, true, &ioas);
 	if (ret)
 		goto out_file;
 	ret = ioasid_attach(idev, ioas, attach->ioasid);
@@ -302,8 +302,7 @@ static int ioasid_device_detach(struct ioasid_device *idev,
 		ret = -ENOENT;
 	else
 		ret = ioasid_detach(idev, ioas);
-	if (ioas)
-		ioasid_ioas_put(ioas);
+	ioasid_ioas_put(ioas);
 	if (file)
 		fput(file);
 	return ret;

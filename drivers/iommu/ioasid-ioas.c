@@ -357,34 +357,19 @@ int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 	return ioas ? xa_insert(&user->spaces, id, ioas, GFP_KERNEL_ACCOUNT) : 0;
 }
 
-/* With user->mutex held, as ioasid_ioas_get() */
-static int ioasid_ioas_get_locked(struct ioasid_user *user, ioasid_t id,
-				  struct ioasid_ioas **ioas)
-{
-	int ret;
-
-	ret = ioasid_user_get(user, id);
-	if (ret)
-		return ret;
-	*ioas = ioasid_ioas_find(user, id);
-	if (*ioas)
-		return 0;
-	ioasid_put(user->set, id);
-	return -EINVAL;
-}
-
 /**
  * ioasid_ioas_get - find the address space of an IOASID that user space has
  * @user: the file
  * @id: the IOASID
+ * @keep_id: keep a reference to @id, too, so that it means the same for as long.
+ *	     Without, the address space ends with the IOASID that is freed meanwhile
  * @ioas: set to the address space
  *
  * Context: Process context, may sleep. Takes user->mutex.
- * Return: 0, with a reference to each of both; -ENOENT when there is no such IOASID;
- * -EBUSY when it is being freed; -EINVAL when it is of another type; -EINTR for a fatal
- * signal.
+ * Return: 0, with a reference; -ENOENT when there is no such IOASID; -EBUSY when it is
+ * being freed; -EINVAL when it is of another type; -EINTR for a fatal signal.
  */
-int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id,
+int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id, bool keep_id,
 		    struct ioasid_ioas **ioas)
 {
 	int ret;
@@ -392,24 +377,15 @@ int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id,
 	ret = mutex_lock_killable(&user->mutex);
 	if (ret)
 		return ret;
-	ret = ioasid_ioas_get_locked(user, id, ioas);
-	mutex_unlock(&user->mutex);
-	return ret;
-}
-
-/* The address space alone, which ends with the IOASID that is freed meanwhile */
-static int ioasid_ioas_get_space(struct ioasid_user *user, ioasid_t id,
-				 struct ioasid_ioas **ioas)
-{
-	int ret;
-
-	ret = mutex_lock_killable(&user->mutex);
-	if (ret)
-		return ret;
-	ret = ioasid_ioas_get_locked(user, id, ioas);
-	/* Before FREE can look whether somebody uses it */
-	if (!ret)
-		ioasid_put(user->set, id);
+	ret = ioasid_user_get(user, id);
+	if (!ret) {
+		*ioas = ioasid_ioas_find(user, id);
+		if (!*ioas)
+			ret = -EINVAL;
+		/* Before FREE can look whether somebody uses it */
+		if (ret || !keep_id)
+			ioasid_put(user->set, id);
+	}
 	mutex_unlock(&user->mutex);
 	return ret;
 }
@@ -424,7 +400,7 @@ static int ioasid_ioas_lock(struct ioasid_user *user, ioasid_t id,
 	struct ioasid_ioas *ioas;
 	int ret;
 
-	ret = ioasid_ioas_get_space(user, id, &ioas);
+	ret = ioasid_ioas_get(user, id, false, &ioas);
 	if (ret)
 		return ret;
 
@@ -656,7 +632,7 @@ int ioasid_user_get_iova_ranges(struct ioasid_user *user,
 	ranges = kcalloc(room ?: 1, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
-	ret = ioasid_ioas_get_space(user, get->ioasid, &ioas);
+	ret = ioasid_ioas_get(user, get->ioasid, false, &ioas);
 	if (ret)
 		goto out;
 	end = ioas->domain->geometry.aperture_end;

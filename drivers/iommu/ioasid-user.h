@@ -120,7 +120,7 @@ struct ioasid_ioas *ioasid_ioas_alloc(void);
 int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 			struct ioasid_ioas *ioas);
 struct ioasid_ioas *ioasid_ioas_find(struct ioasid_user *user, ioasid_t id);
-int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id,
+int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id, bool keep_id,
 		    struct ioasid_ioas **ioas);
 int ioasid_ioas_begin_free(struct ioasid_ioas *ioas);
 void ioasid_ioas_abort_free(struct ioasid_ioas *ioas);
