@@ -17,6 +17,7 @@ from .machine import ROOT
 
 BUSYBOX = Path("/bin/busybox")
 LIBRARY = ROOT / "lab/guest/lib"  # headers and scripts that programs of several folders share
+INTERFACES = ROOT / "include/uapi/linux"  # of the kernel, as the series adds them
 
 
 class Cpio:
@@ -78,7 +79,8 @@ def needs_interpreter(program: Path) -> bool:
 def build_program(source: Path, build: Path) -> Path:
     """Compile PID 1, or another C file of the guest, when it or a header for it is newer than the program."""
     program = build / "guest" / source.stem
-    newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), *LIBRARY.glob("*.h")))
+    headers = [*source.parent.glob("*.h"), *LIBRARY.glob("*.h"), *INTERFACES.glob("*.h")]
+    newest = max(file.stat().st_mtime for file in (source, *headers))
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")
