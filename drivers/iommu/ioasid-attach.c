@@ -27,6 +27,7 @@
 
 #include "ioasid-ioas.h"
 #include "ioasid-user.h"
+#include "iommu-pasid-fault.h"
 #include "iommu-priv.h"
 
 /* A copy of the caller's struct, zero-extended */
@@ -45,6 +46,9 @@ union ioasid_device_args {
  * @ioas: the address space, with a reference
  * @dev: the device, with a reference
  * @pasid: the PASID that the device tags its requests with: the IOASID
+ * @user: the file, which is told of faults; it ends all attachments before it goes
+ * @cookie: by which user space knows the attachment
+ * @sink: gets the faults
  * @ending: somebody ends it
  * @gone: it has ended
  */
@@ -55,6 +59,9 @@ struct ioasid_attachment {
 	struct ioasid_ioas *ioas;
 	struct device *dev;
 	ioasid_t pasid;
+	struct ioasid_user *user;
+	u64 cookie;
+	struct iommu_fault_sink sink;
 	bool ending;
 	struct completion gone;
 };
@@ -120,6 +127,22 @@ void ioasid_ioas_detach_all(struct ioasid_ioas *ioas)
 }
 
 /**
+ * ioasid_ioas_attachments - how many devices an address space is attached to
+ * @ioas: the address space
+ */
+unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas)
+{
+	struct list_head *at;
+	unsigned int nr = 0;
+
+	spin_lock(&ioasid_attachments_lock);
+	list_for_each(at, &ioas->attached)
+		nr++;
+	spin_unlock(&ioasid_attachments_lock);
+	return nr;
+}
+
+/**
  * ioasid_device_detach_all - detach everything from a device
  * @idev: the device, whose last file is being closed
  *
@@ -171,7 +194,8 @@ static int ioasid_attach_new(struct ioasid_device *idev,
 	ret = ioas->dead ? -ENOENT : ioasid_ioas_reserve(ioas, att->dev);
 	if (ret)
 		goto out;
-	ret = iommu_attach_device_pasid(ioas->domain, att->dev, att->pasid);
+	ret = iommu_attach_pasid_sink(ioas->domain, att->dev, att->pasid, "user",
+				      &att->sink);
 	if (ret) {
 		ioasid_ioas_unreserve(ioas, att->dev);
 		goto out;
@@ -185,14 +209,28 @@ out:
 	return ret;
 }
 
-/* Both have a reference, so that @id means the same until the IOMMU has it */
-static int ioasid_attach(struct ioasid_device *idev, struct ioasid_ioas *ioas,
-			 ioasid_t id)
+static void ioasid_report_fault(struct iommu_fault_sink *sink,
+				const struct iommu_pasid_fault *fault)
+{
+	struct ioasid_attachment *att = container_of(sink,
+						     struct ioasid_attachment,
+						     sink);
+
+	ioasid_events_add_fault(att->user, att->pasid, att->cookie, fault);
+}
+
+/* Both have a reference, so that the id means the same until the IOMMU has it */
+static int ioasid_attach(struct ioasid_device *idev, struct ioasid_user *user,
+			 struct ioasid_ioas *ioas,
+			 const struct ioasid_device_attach *attach)
 {
 	struct ioasid_attachment *att;
 	bool attached;
 	int ret;
 
+	ret = ioasid_events_make_room(user);
+	if (ret)
+		return ret;
 	att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
 	if (!att)
 		return -ENOMEM;
@@ -201,7 +239,10 @@ static int ioasid_attach(struct ioasid_device *idev, struct ioasid_ioas *ioas,
 	refcount_inc(&ioas->refs);
 	att->ioas = ioas;
 	att->dev = get_device(idev->dev);
-	att->pasid = id;
+	att->pasid = attach->ioasid;
+	att->user = user;
+	att->cookie = attach->cookie;
+	att->sink.report = ioasid_report_fault;
 
 	ret = mutex_lock_killable(&idev->lock);
 	if (ret)
@@ -256,7 +297,7 @@ static int ioasid_device_attach(struct ioasid_device *idev,
 	ret = ioasid_ioas_get(user, attach->ioasid, true, &ioas);
 	if (ret)
 		goto out_file;
-	ret = ioasid_attach(idev, ioas, attach->ioasid);
+	ret = ioasid_attach(idev, user, ioas, attach);
 	if (ret) {
 		ioasid_ioas_put(ioas);
 	} else {

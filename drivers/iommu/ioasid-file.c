@@ -10,8 +10,7 @@
  *
  * The core knows who uses an id. What it does not know is kept here: whether
  * user space has been told of the id, and that it is released. That is
- * the private data of the id, so it is there before the id can be found, and it is
- * the event that the id is released, so an event needs no memory and is never lost.
+ * the private data of the id, so it is there before the id can be found.
  *
  * Locks: ioasid_user->mutex serialises the commands that change something, so that
  * a number means the same id while it is held, and that at most one task of a file
@@ -31,61 +30,14 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/nospec.h>
-#include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
-#include <linux/wait.h>
 
 #include "ioasid-user.h"
-
-/**
- * enum ioasid_user_state - what user space knows of an id
- * @IOASID_USER_NEW: nothing yet, ALLOC has not returned
- * @IOASID_USER_LIVE: it has the id
- * @IOASID_USER_FREEING: FREE has not returned, or ALLOC has failed and frees it
- * @IOASID_USER_PENDING: it waits for the event that the id is released
- * @IOASID_USER_SILENT: it does not wait for that
- * @IOASID_USER_RELEASED: the core has no such id any more
- */
-enum ioasid_user_state {
-	IOASID_USER_NEW,
-	IOASID_USER_LIVE,
-	IOASID_USER_FREEING,
-	IOASID_USER_PENDING,
-	IOASID_USER_SILENT,
-	IOASID_USER_RELEASED,
-};
-
-/**
- * struct ioasid_user_id - an id of a file, the private data of the IOASID
- * @list: in ids of struct ioasid_user; in events, from RELEASED until it is read
- * @rcu: for freeing, when it is in no list
- * @cookie: of ALLOC
- * @id: the number
- * @state: enum ioasid_user_state
- */
-struct ioasid_user_id {
-	union {
-		struct list_head list;
-		struct rcu_head rcu;
-	};
-	u64 cookie;
-	ioasid_t id;
-	u8 state;
-};
-
-/* The id is released and user space waits to hear that. */
-static void ioasid_user_queue(struct ioasid_user *user,
-			      struct ioasid_user_id *uid)
-{
-	lockdep_assert_held(&user->lock);
-	list_add_tail(&uid->list, &user->events);
-	wake_up_interruptible_poll(&user->wait, EPOLLIN | EPOLLRDNORM);
-}
 
 static void ioasid_user_set_state(struct ioasid_user *user,
 				  struct ioasid_user_id *uid,
@@ -118,7 +70,7 @@ static void ioasid_user_released(struct ioasid_set_watch *watch, ioasid_t id,
 		list_del(&uid->list);
 		uid->id = id;
 		if (was == IOASID_USER_LIVE || was == IOASID_USER_PENDING)
-			ioasid_user_queue(user, uid);
+			ioasid_events_add(user, uid);
 		else if (was == IOASID_USER_SILENT)
 			kfree_rcu(uid, rcu);
 		/* Else whoever frees or allocates it looks at the state. */
@@ -205,12 +157,15 @@ static int ioasid_user_get_info(struct ioasid_user *user,
 {
 	struct ioasid_get_info *info = &args->info;
 
+	if (info->__reserved)
+		return -EOPNOTSUPP;
 	info->out_capacity = ioasid_get_capacity();
 	info->out_min = IOASID_ALLOC_BASE;
 	info->out_max = ioasid_get_max();
 	info->out_limit = ioasid_get_users_limit();
 	info->out_types = BIT(IOASID_TYPE_NONE);
 	ioasid_ioas_info(info);
+	ioasid_ioas_totals(user, &info->out_mapped, &info->out_attached);
 	info->out_charged = ioasid_current_charge();
 	spin_lock_irq(&user->lock);
 	info->out_allocated = user->allocated;
@@ -253,7 +208,7 @@ static void ioasid_user_alloc_done(struct ioasid_user *user,
 			ioasid_user_set_state(user, uid, IOASID_USER_LIVE);
 		else
 			/* The kernel freed it before user space knew it. */
-			ioasid_user_queue(user, uid);
+			ioasid_events_add(user, uid);
 		spin_unlock_irq(&user->lock);
 		return;
 	}
@@ -509,7 +464,7 @@ static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
 		       ioasid_user_get_info, NULL,
 		       IOASID_ARGS_OUT(ioasid_get_info, out_capacity,
-				       out_iova_last)),
+				       out_attached)),
 	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
 		       ioasid_user_alloc, ioasid_user_alloc_done,
 		       IOASID_ARGS_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
@@ -626,93 +581,21 @@ static long ioasid_user_ioctl(struct file *file, unsigned int cmd,
 	return ret;
 }
 
-/* The oldest event, which stays while read_mutex is held; NULL for none */
-static struct ioasid_user_id *ioasid_user_peek(struct ioasid_user *user)
-{
-	struct ioasid_user_id *uid;
-
-	spin_lock_irq(&user->lock);
-	uid = list_first_entry_or_null(&user->events, struct ioasid_user_id,
-				       list);
-	spin_unlock_irq(&user->lock);
-	return uid;
-}
-
-/* @uid was read. */
-static void ioasid_user_consume(struct ioasid_user *user,
-				struct ioasid_user_id *uid)
-{
-	spin_lock_irq(&user->lock);
-	list_del(&uid->list);
-	spin_unlock_irq(&user->lock);
-	kfree_rcu(uid, rcu);
-}
-
-static ssize_t ioasid_user_read(struct file *file, char __user *buf,
-				size_t count, loff_t *ppos)
-{
-	struct ioasid_user *user = file->private_data;
-	struct ioasid_event_freed out;
-	struct ioasid_user_id *uid;
-	ssize_t done = 0;
-	int ret;
-
-	if (count < sizeof(out))
-		return -EINVAL;
-
-	ret = mutex_lock_interruptible(&user->read_mutex);
-	if (ret)
-		return ret;
-	while (!(uid = ioasid_user_peek(user))) {
-		mutex_unlock(&user->read_mutex);
-		if (file->f_flags & O_NONBLOCK)
-			return -EAGAIN;
-		ret = wait_event_interruptible(user->wait,
-					       ioasid_user_peek(user));
-		if (!ret)
-			ret = mutex_lock_interruptible(&user->read_mutex);
-		if (ret)
-			return ret;
-	}
-	do {
-		out = (struct ioasid_event_freed) {
-			.header.size = sizeof(out),
-			.header.type = IOASID_EVENT_FREED,
-			.ioasid = uid->id,
-			.cookie = uid->cookie,
-		};
-		if (copy_to_user(buf + done, &out, sizeof(out))) {
-			ret = -EFAULT;
-			break;
-		}
-		ioasid_user_consume(user, uid);
-		done += sizeof(out);
-	} while (count - done >= sizeof(out) && (uid = ioasid_user_peek(user)));
-	mutex_unlock(&user->read_mutex);
-	return done ?: ret;
-}
-
-static __poll_t ioasid_user_poll(struct file *file, poll_table *wait)
-{
-	struct ioasid_user *user = file->private_data;
-
-	poll_wait(file, &user->wait, wait);
-	if (ioasid_user_peek(user))
-		return EPOLLIN | EPOLLRDNORM;
-	return 0;
-}
-
 static void ioasid_user_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct ioasid_user *user = file->private_data;
-	u32 allocated, pending;
+	u32 allocated, pending, attached;
+	u64 mapped;
 
+	ioasid_ioas_totals(user, &mapped, &attached);
 	spin_lock_irq(&user->lock);
 	allocated = user->allocated;
 	pending = user->pending;
 	spin_unlock_irq(&user->lock);
 	seq_printf(m, "ioasid-allocated:\t%u\nioasid-pending:\t%u\n",
 		   allocated, pending);
+	seq_printf(m, "ioasid-mapped:\t%llu\nioasid-attached:\t%u\n", mapped,
+		   attached);
 }
 
 static int ioasid_user_open(struct inode *inode, struct file *file)
@@ -731,12 +614,10 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 		return ret;
 	}
 	mutex_init(&user->mutex);
-	mutex_init(&user->read_mutex);
 	spin_lock_init(&user->lock);
 	INIT_LIST_HEAD(&user->ids);
-	INIT_LIST_HEAD(&user->events);
 	xa_init_flags(&user->spaces, XA_FLAGS_ACCOUNT);
-	init_waitqueue_head(&user->wait);
+	ioasid_events_init(user);
 	user->watch.released = ioasid_user_released;
 	ioasid_set_watch_released(user->set, &user->watch);
 
@@ -745,20 +626,10 @@ static int ioasid_user_open(struct inode *inode, struct file *file)
 	return stream_open(inode, file);
 }
 
-/* Nobody else is at the list any more. */
-static void ioasid_user_free_list(struct list_head *list)
-{
-	struct ioasid_user_id *uid, *next;
-
-	list_for_each_entry_safe(uid, next, list, list) {
-		kfree(uid);
-		cond_resched();
-	}
-}
-
 static int ioasid_user_release(struct inode *inode, struct file *file)
 {
 	struct ioasid_user *user = file->private_data;
+	struct ioasid_user_id *uid, *next;
 
 	ioasid_set_watch_released(user->set, NULL);
 	/* A call that found the watch before may still come, and does nothing. */
@@ -772,10 +643,12 @@ static int ioasid_user_release(struct inode *inode, struct file *file)
 	 * Ids that are in use stay, and point to what is freed here; only commands
 	 * of this file look at it.
 	 */
-	ioasid_user_free_list(&user->ids);
-	ioasid_user_free_list(&user->events);
+	list_for_each_entry_safe(uid, next, &user->ids, list) {
+		kfree(uid);
+		cond_resched();
+	}
+	ioasid_events_free(user);
 	mutex_destroy(&user->mutex);
-	mutex_destroy(&user->read_mutex);
 	kfree_rcu(user, rcu);
 	return 0;
 }
@@ -819,8 +692,10 @@ static int __init ioasid_user_init(void)
 		return ret;
 	ioasid_ioas_init();
 	ret = misc_register(&ioasid_user_misc);
-	if (ret)
+	if (ret) {
+		ioasid_ioas_exit();
 		ioasid_pin_exit();
+	}
 	return ret;
 }
 module_init(ioasid_user_init);
@@ -828,6 +703,7 @@ module_init(ioasid_user_init);
 static void __exit ioasid_user_exit(void)
 {
 	misc_deregister(&ioasid_user_misc);
+	ioasid_ioas_exit();
 	ioasid_pin_exit();
 	/* Let calls of ioasid_user_released() end. */
 	synchronize_rcu();

@@ -41,10 +41,19 @@ void __init ioasid_ioas_init(void)
 {
 	struct iommu_domain *domain = iommu_domain_alloc_user(0);
 
+	ioasid_ioas_debugfs_init();
 	if (IS_ERR(domain))
 		return;
 	ioasid_ioas_learn(domain);
 	iommu_domain_free(domain);
+}
+
+/**
+ * ioasid_ioas_exit - undo ioasid_ioas_init()
+ */
+void ioasid_ioas_exit(void)
+{
+	ioasid_ioas_debugfs_exit();
 }
 
 /**
@@ -91,6 +100,7 @@ struct ioasid_ioas *ioasid_ioas_alloc(void)
 	ioas->maps = RB_ROOT;
 	INIT_LIST_HEAD(&ioas->reserved);
 	INIT_LIST_HEAD(&ioas->attached);
+	ioasid_ioas_list(ioas);
 	return ioas;
 }
 
@@ -106,6 +116,7 @@ void ioasid_ioas_put(struct ioasid_ioas *ioas)
 {
 	if (!ioas || !refcount_dec_and_test(&ioas->refs))
 		return;
+	ioasid_ioas_unlist(ioas);
 	iommu_domain_free(ioas->domain);
 	free_page((unsigned long)ioas->buffer);
 	mutex_destroy(&ioas->map_mutex);
@@ -354,7 +365,37 @@ int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 		if (ret)
 			return ret;
 	}
-	return ioas ? xa_insert(&user->spaces, id, ioas, GFP_KERNEL_ACCOUNT) : 0;
+	if (!ioas)
+		return 0;
+	ioas->id = id;
+	return xa_insert(&user->spaces, id, ioas, GFP_KERNEL_ACCOUNT);
+}
+
+/**
+ * ioasid_ioas_totals - what all address spaces of a file have
+ * @user: the file
+ * @mapped: set to the number of bytes that are mapped
+ * @attached: set to the number of attachments
+ *
+ * Context: Process context, may sleep.
+ */
+void ioasid_ioas_totals(struct ioasid_user *user, u64 *mapped, u32 *attached)
+{
+	struct ioasid_ioas *ioas;
+	unsigned long id;
+
+	*mapped = 0;
+	*attached = 0;
+	xa_for_each(&user->spaces, id, ioas) {
+		/* What was found may be gone */
+		ioas = ioasid_ioas_find(user, id);
+		if (!ioas)
+			continue;
+		*mapped += READ_ONCE(ioas->mapped);
+		*attached += ioasid_ioas_attachments(ioas);
+		ioasid_ioas_put(ioas);
+		cond_resched();
+	}
 }
 
 /**

@@ -5,6 +5,7 @@
 #ifndef __IOASID_IOAS_H
 #define __IOASID_IOAS_H
 
+#include <linux/ioasid-types.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
@@ -63,6 +64,8 @@ struct ioasid_reserved {
  * struct ioasid_ioas - an I/O address space
  * @refs: one of the file that has it, one of each command and attachment
  * @rcu: for freeing, as commands find it under RCU
+ * @spaces: in the list that debugfs shows
+ * @id: the IOASID, for debugfs; 0 as long as there is none
  * @domain: its page table
  * @map_mutex: held from the beginning of a MAP, UNMAP or FREE to its end, which may
  *	       take as long as user memory takes to be there; protects the page table,
@@ -83,6 +86,8 @@ struct ioasid_reserved {
 struct ioasid_ioas {
 	refcount_t refs;
 	struct rcu_head rcu;
+	struct list_head spaces;
+	ioasid_t id;
 	struct iommu_domain *domain;
 	/* MAP, UNMAP, FREE: the page table, buffer, mappings */
 	struct mutex map_mutex;
@@ -100,6 +105,7 @@ struct ioasid_ioas {
 };
 
 /* ioasid-ioas.c */
+void ioasid_ioas_put(struct ioasid_ioas *ioas);
 int ioasid_ioas_reserve(struct ioasid_ioas *ioas, struct device *dev);
 void ioasid_ioas_unreserve(struct ioasid_ioas *ioas, struct device *dev);
 
@@ -121,5 +127,30 @@ void ioasid_pin_free(struct ioasid_mapping *map);
 
 /* ioasid-attach.c */
 void ioasid_ioas_detach_all(struct ioasid_ioas *ioas);
+unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas);
+
+/* ioasid-ioas-debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void ioasid_ioas_list(struct ioasid_ioas *ioas);
+void ioasid_ioas_unlist(struct ioasid_ioas *ioas);
+void ioasid_ioas_debugfs_init(void);
+void ioasid_ioas_debugfs_exit(void);
+#else
+static inline void ioasid_ioas_list(struct ioasid_ioas *ioas)
+{
+}
+
+static inline void ioasid_ioas_unlist(struct ioasid_ioas *ioas)
+{
+}
+
+static inline void ioasid_ioas_debugfs_init(void)
+{
+}
+
+static inline void ioasid_ioas_debugfs_exit(void)
+{
+}
+#endif
 
 #endif /* __IOASID_IOAS_H */

@@ -29,21 +29,11 @@
 #include "ioasid-user.h"
 #include "iommu-user.h"
 
-/**
- * struct ioasid_run - contiguous memory
- * @phys: first address
- * @size: bytes, whole pages
- */
-struct ioasid_run {
-	phys_addr_t phys;
-	size_t size;
-};
-
 /* Charges of mappings whose process cannot have its lock taken at once */
 static struct workqueue_struct *ioasid_uncharge_wq;
 
 #define IOASID_BUFFER_PAGES	(PAGE_SIZE / sizeof(struct page *))
-#define IOASID_BUFFER_RUNS	(PAGE_SIZE / sizeof(struct ioasid_run))
+#define IOASID_BUFFER_RUNS	(PAGE_SIZE / sizeof(struct iommu_run))
 
 /**
  * struct ioasid_pin - a MAP at work
@@ -56,10 +46,10 @@ struct ioasid_pin {
 	struct ioasid_ioas *ioas;
 	struct ioasid_mapping *map;
 	u64 iova;
-	struct ioasid_run run;
+	struct iommu_run run;
 };
 
-static void ioasid_unpin_run(const struct ioasid_run *run, bool dirty)
+static void ioasid_unpin_run(const struct iommu_run *run, bool dirty)
 {
 	unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(run->phys)),
 					 run->size >> PAGE_SHIFT, dirty);
@@ -69,22 +59,24 @@ static void ioasid_unpin_run(const struct ioasid_run *run, bool dirty)
 static void ioasid_unmap_range(struct ioasid_ioas *ioas, u64 iova, u64 end,
 			       bool dirty)
 {
-	struct ioasid_run *runs = ioas->buffer;
+	struct iommu_run *runs = ioas->buffer;
 	struct iommu_iotlb_gather gather;
-	unsigned int nr, i;
-	size_t unmapped;
+	unsigned int nr, found, i;
+	size_t unmapped, page;
 	u64 start;
 
 	while (iova != end) {
 		start = iova;
-		for (nr = 0; nr < IOASID_BUFFER_RUNS && iova != end; nr++) {
-			runs[nr].phys = iommu_iova_to_run(ioas->domain, iova,
-							  end - iova,
-							  &runs[nr].size);
+		for (nr = 0; nr < IOASID_BUFFER_RUNS && iova != end; nr += found) {
+			found = iommu_iova_to_runs(ioas->domain, iova,
+						   end - iova, runs + nr,
+						   IOASID_BUFFER_RUNS - nr,
+						   &page);
 			/* Rather leak the pages than go on with what is there */
-			if (WARN_ON_ONCE(!runs[nr].size))
+			if (WARN_ON_ONCE(!found))
 				return;
-			iova += runs[nr].size;
+			for (i = nr; i < nr + found; i++)
+				iova += runs[i].size;
 		}
 		iommu_iotlb_gather_init(&gather);
 		unmapped = iommu_unmap_fast(ioas->domain, start, iova - start,
@@ -232,7 +224,7 @@ void ioasid_pin_exit(void)
 /* Put the open run in the page table; the next one begins behind it */
 static int ioasid_pin_close_run(struct ioasid_pin *pin)
 {
-	struct ioasid_run *run = &pin->run;
+	struct iommu_run *run = &pin->run;
 	int ret;
 
 	if (!run->size)
@@ -246,12 +238,34 @@ static int ioasid_pin_close_run(struct ioasid_pin *pin)
 	return 0;
 }
 
-static int ioasid_pin_add(struct ioasid_pin *pin, struct page *page)
+/* How many of the @nr pages at @pages, 1 at least, go into one run */
+static long ioasid_pin_contiguous(const struct ioasid_pin *pin,
+				  struct page **pages, long nr)
 {
-	struct ioasid_run *run = &pin->run;
+	u64 next = pin->iova + pin->run.size;
+	long i;
+
+	/* No page of the table goes beyond that */
+	nr = min_t(u64, nr, (SZ_1G - (next & (SZ_1G - 1))) >> PAGE_SHIFT);
+	/* hugetlb maps all of one in one piece, others need not */
+	if (PageCompound(pages[0]) && PageHuge(pages[0])) {
+		struct folio *folio = page_folio(pages[0]);
+
+		return min_t(long, nr, folio_nr_pages(folio) -
+				       folio_page_idx(folio, pages[0]));
+	}
+	for (i = 1; i < nr; i++)
+		if (pages[i] != nth_page(pages[0], i))
+			break;
+	return i;
+}
+
+/* @page, and @nr - 1 behind it */
+static int ioasid_pin_add(struct ioasid_pin *pin, struct page *page, long nr)
+{
+	struct iommu_run *run = &pin->run;
 	int ret;
 
-	/* There is no larger page than this one */
 	if (run->size && (page_to_phys(page) != run->phys + run->size ||
 			  IS_ALIGNED(pin->iova + run->size, SZ_1G))) {
 		ret = ioasid_pin_close_run(pin);
@@ -260,7 +274,7 @@ static int ioasid_pin_add(struct ioasid_pin *pin, struct page *page)
 	}
 	if (!run->size)
 		run->phys = page_to_phys(page);
-	run->size += PAGE_SIZE;
+	run->size += nr * PAGE_SIZE;
 	return 0;
 }
 
@@ -269,7 +283,7 @@ static long ioasid_pin_some(struct ioasid_pin *pin, unsigned long va,
 			    unsigned long pages, int flags)
 {
 	struct page **buffer = pin->ioas->buffer;
-	long nr, i;
+	long nr, i, part;
 	int ret;
 
 	if (fatal_signal_pending(current))
@@ -279,8 +293,9 @@ static long ioasid_pin_some(struct ioasid_pin *pin, unsigned long va,
 	/* -EEXIST: memory without a struct page */
 	if (nr <= 0)
 		return nr && nr != -EEXIST ? nr : -EFAULT;
-	for (i = 0; i < nr; i++) {
-		ret = ioasid_pin_add(pin, buffer[i]);
+	for (i = 0; i < nr; i += part) {
+		part = ioasid_pin_contiguous(pin, buffer + i, nr - i);
+		ret = ioasid_pin_add(pin, buffer[i], part);
 		if (ret) {
 			unpin_user_pages(buffer + i, nr - i);
 			return ret;

@@ -149,6 +149,32 @@ int ioasid_detach_spid(ioasid_t id)
 EXPORT_SYMBOL_GPL(ioasid_detach_spid);
 
 /**
+ * ioasid_spid_of - the private id of an IOASID
+ * @id: the id
+ *
+ * Context: Any context but NMI.
+ * Return: what its set calls it now; %INVALID_IOASID when it has no SPID, or there
+ * is no such id.
+ */
+ioasid_t ioasid_spid_of(ioasid_t id)
+{
+	ioasid_t spid = INVALID_IOASID;
+	struct ioasid_entry *e;
+	unsigned long flags;
+
+	rcu_read_lock();
+	e = ioasid_entry_lookup(id);
+	if (e) {
+		spin_lock_irqsave(&e->lock, flags);
+		spid = ioasid_spid_current(e);
+		spin_unlock_irqrestore(&e->lock, flags);
+	}
+	rcu_read_unlock();
+	return spid;
+}
+EXPORT_SYMBOL_GPL(ioasid_spid_of);
+
+/**
  * ioasid_find_by_spid - the IOASID that a set calls @spid
  * @set: the set
  * @spid: the SPID

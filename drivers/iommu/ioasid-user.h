@@ -10,6 +10,7 @@
 #include <linux/ioasid.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/stddef.h>
@@ -19,6 +20,46 @@
 
 struct file;
 struct ioasid_ioas;
+struct ioasid_user_fault;
+struct iommu_pasid_fault;
+
+/**
+ * enum ioasid_user_state - what user space knows of an id
+ * @IOASID_USER_NEW: nothing yet, ALLOC has not returned
+ * @IOASID_USER_LIVE: it has the id
+ * @IOASID_USER_FREEING: FREE has not returned, or ALLOC has failed and frees it
+ * @IOASID_USER_PENDING: it waits for the event that the id is released
+ * @IOASID_USER_SILENT: it does not wait for that
+ * @IOASID_USER_RELEASED: the core has no such id any more
+ * @IOASID_USER_FAULT: none of these: no id, but a fault under one (ioasid-events.c)
+ */
+enum ioasid_user_state {
+	IOASID_USER_NEW,
+	IOASID_USER_LIVE,
+	IOASID_USER_FREEING,
+	IOASID_USER_PENDING,
+	IOASID_USER_SILENT,
+	IOASID_USER_RELEASED,
+	IOASID_USER_FAULT,
+};
+
+/**
+ * struct ioasid_user_id - an id of a file, the private data of the IOASID
+ * @list: in ids of struct ioasid_user; in events, from RELEASED until it is read
+ * @rcu: for freeing, when it is in no list
+ * @cookie: of ALLOC
+ * @id: the number
+ * @state: enum ioasid_user_state
+ */
+struct ioasid_user_id {
+	union {
+		struct list_head list;
+		struct rcu_head rcu;
+	};
+	u64 cookie;
+	ioasid_t id;
+	u8 state;
+};
 
 /**
  * struct ioasid_user - an open file
@@ -26,12 +67,15 @@ struct ioasid_ioas;
  * @set: its IOASIDs
  * @watch: notified by the core when one of them is released
  * @mutex: serialises the commands that change something
- * @lock: protects what follows, up to @events, and the states of ids
+ * @lock: protects what follows, up to @faults, and the states of ids
  * @closed: nothing is recorded any more
  * @allocated: ids that exist
  * @pending: of these, how many are being freed
  * @ids: all of them
- * @events: those that are released and were not read, oldest first
+ * @events: those that are released and were not read, and faults, oldest first
+ * @free_faults: room for faults
+ * @last_fault: the fault that came last, which counts what is lost
+ * @faults: memory of all faults, once a device was attached
  * @spaces: struct ioasid_ioas of ids that stand for one, by id
  * @read_mutex: serialises readers; taken outside of @lock
  * @wait: for events
@@ -42,13 +86,16 @@ struct ioasid_user {
 	struct ioasid_set_watch watch;
 	/* Commands that change something */
 	struct mutex mutex;
-	/* closed, allocated, pending, ids, events, states of ids */
+	/* What is between here and spaces, and states of ids */
 	spinlock_t lock;
 	bool closed;
 	u32 allocated;
 	u32 pending;
 	struct list_head ids;
 	struct list_head events;
+	struct list_head free_faults;
+	struct ioasid_user_fault *last_fault;
+	struct ioasid_user_fault *faults;
 	struct xarray spaces;
 	/* Readers of @events; outside of @lock */
 	struct mutex read_mutex;
@@ -112,9 +159,21 @@ int ioasid_copy_out(const struct ioasid_args_layout *layout, void __user *uptr,
 struct ioasid_user *ioasid_user_of(struct file *file);
 int ioasid_user_get(struct ioasid_user *user, ioasid_t id);
 
+/* ioasid-events.c */
+void ioasid_events_init(struct ioasid_user *user);
+void ioasid_events_free(struct ioasid_user *user);
+int ioasid_events_make_room(struct ioasid_user *user);
+void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event);
+void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
+			     const struct iommu_pasid_fault *fault);
+ssize_t ioasid_user_read(struct file *file, char __user *buf, size_t count,
+			 loff_t *ppos);
+__poll_t ioasid_user_poll(struct file *file, poll_table *wait);
+
 #ifdef CONFIG_IOASID_USER_TABLES
 /* ioasid-ioas.c */
 void ioasid_ioas_init(void);
+void ioasid_ioas_exit(void);
 void ioasid_ioas_info(struct ioasid_get_info *info);
 struct ioasid_ioas *ioasid_ioas_alloc(void);
 int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
@@ -131,6 +190,7 @@ void ioasid_ioas_end(struct ioasid_user *user, ioasid_t id,
 void ioasid_ioas_discard(struct ioasid_user *user, ioasid_t id);
 void ioasid_ioas_end_all(struct ioasid_user *user);
 void ioasid_ioas_put(struct ioasid_ioas *ioas);
+void ioasid_ioas_totals(struct ioasid_user *user, u64 *mapped, u32 *attached);
 int ioasid_user_map(struct ioasid_user *user, union ioasid_user_args *args,
 		    void **data);
 void ioasid_user_map_done(struct ioasid_user *user,
@@ -154,6 +214,10 @@ static inline void ioasid_pin_exit(void)
 }
 
 static inline void ioasid_ioas_init(void)
+{
+}
+
+static inline void ioasid_ioas_exit(void)
 {
 }
 
@@ -210,6 +274,13 @@ static inline void ioasid_ioas_end_all(struct ioasid_user *user)
 
 static inline void ioasid_ioas_put(struct ioasid_ioas *ioas)
 {
+}
+
+static inline void ioasid_ioas_totals(struct ioasid_user *user, u64 *mapped,
+				      u32 *attached)
+{
+	*mapped = 0;
+	*attached = 0;
 }
 #endif
 

@@ -131,7 +131,7 @@ static int iommu_dma_pasid_add(struct iommu_group *group, struct device *dev,
 	}
 
 	ret = iommu_group_attach_pasid(group, group->default_domain, dev, pasid,
-				       iommu_dma_pasid_modes[mode]);
+				       iommu_dma_pasid_modes[mode], NULL);
 	if (ret) {
 		iommu_dma_pasid_put_number(pasid);
 		kfree(dp);

@@ -29,6 +29,7 @@
 #include <linux/threads.h>
 #include <linux/workqueue.h>
 
+#include "iommu-pasid-fault.h"
 #include "iommu-priv.h"
 
 #define CREATE_TRACE_POINTS
@@ -41,6 +42,7 @@
  * @group: its group, whose pasid_array this is in
  * @pasid: the PASID
  * @mode: what for, as debugfs shows it
+ * @sink: who is told of faults; NULL, then the log is
  * @hash: in iommu_pasids by @pasid
  * @free: in iommu_pasids_freed, or empty
  * @freed: the IOASID is being freed, under iommu_pasid_lock
@@ -51,6 +53,7 @@ struct group_pasid {
 	struct iommu_group *group;
 	ioasid_t pasid;
 	const char *mode;
+	struct iommu_fault_sink *sink;
 	struct hlist_node hash;
 	struct list_head free;
 	bool freed;
@@ -171,12 +174,14 @@ int iommu_pasid_check_group(struct iommu_group *group, struct device *dev)
  * @dev: the device
  * @pasid: the PASID
  * @mode: what for, as debugfs shows it; a constant
+ * @sink: who is told of faults, until @pasid is detached; NULL, then the log is
  *
  * Return: as iommu_attach_device_pasid().
  */
 int iommu_group_attach_pasid(struct iommu_group *group,
 			     struct iommu_domain *domain, struct device *dev,
-			     ioasid_t pasid, const char *mode)
+			     ioasid_t pasid, const char *mode,
+			     struct iommu_fault_sink *sink)
 {
 	struct group_pasid *gp;
 	unsigned long flags;
@@ -204,6 +209,7 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	gp->group = group;
 	gp->pasid = pasid;
 	gp->mode = mode;
+	gp->sink = sink;
 	INIT_LIST_HEAD(&gp->free);
 
 	ret = xa_insert(&group->pasid_array, pasid, gp, GFP_KERNEL);
@@ -283,6 +289,38 @@ void iommu_group_detach_pasid(struct iommu_group *group,
 }
 
 /**
+ * iommu_attach_pasid_sink - attach a domain to a PASID of a device, with a sink
+ * @domain: the domain, which must not be freed while it is attached
+ * @dev: the device
+ * @pasid: the PASID
+ * @mode: what for, as debugfs shows it; a constant
+ * @sink: who is told of faults instead of the log; NULL for nobody
+ *
+ * Of @sink nothing is used any more when @pasid was detached.
+ *
+ * Context: Process context, may sleep. Takes the group's mutex.
+ * Return: as iommu_attach_device_pasid().
+ */
+int iommu_attach_pasid_sink(struct iommu_domain *domain, struct device *dev,
+			    ioasid_t pasid, const char *mode,
+			    struct iommu_fault_sink *sink)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	int ret;
+
+	if (!group)
+		return -ENODEV;
+
+	mutex_lock(&group->mutex);
+	ret = iommu_group_attach_pasid(group, domain, dev, pasid, mode, sink);
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(iommu_attach_pasid_sink, IOMMU_USER);
+
+/**
  * iommu_attach_device_pasid - attach a domain to a PASID of a device
  * @domain: the domain, which must not be freed while it is attached
  * @dev: the device
@@ -306,18 +344,7 @@ void iommu_group_detach_pasid(struct iommu_group *group,
 int iommu_attach_device_pasid(struct iommu_domain *domain, struct device *dev,
 			      ioasid_t pasid)
 {
-	struct iommu_group *group = iommu_group_get(dev);
-	int ret;
-
-	if (!group)
-		return -ENODEV;
-
-	mutex_lock(&group->mutex);
-	ret = iommu_group_attach_pasid(group, domain, dev, pasid, "attached");
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
-
-	return ret;
+	return iommu_attach_pasid_sink(domain, dev, pasid, "attached", NULL);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_device_pasid);
 
@@ -349,6 +376,49 @@ void iommu_detach_device_pasid(struct iommu_domain *domain, struct device *dev,
 	iommu_group_put(group);
 }
 EXPORT_SYMBOL_GPL(iommu_detach_device_pasid);
+
+static bool is_pci_requester(struct device *dev, int segment, u16 rid)
+{
+	struct pci_dev *pdev;
+
+	if (!dev_is_pci(dev))
+		return false;
+	pdev = to_pci_dev(dev);
+	return pci_domain_nr(pdev->bus) == segment && pci_dev_id(pdev) == rid;
+}
+
+/**
+ * iommu_report_pasid_fault - tell who attached a PASID that a request was refused
+ * @segment: PCI segment of the requester
+ * @rid: its requester id
+ * @pasid: the PASID
+ * @fault: the request
+ *
+ * For the driver of the IOMMU, before it says anything in the log: a device of user
+ * space can cause any number of faults.
+ *
+ * Context: Any but NMI.
+ * Return: true when somebody was told.
+ */
+bool iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
+			      const struct iommu_pasid_fault *fault)
+{
+	struct group_pasid *gp;
+	unsigned long flags;
+	bool told = false;
+
+	spin_lock_irqsave(&iommu_pasid_lock, flags);
+	hash_for_each_possible(iommu_pasids, gp, hash, pasid) {
+		if (gp->pasid != pasid || !gp->sink ||
+		    !is_pci_requester(gp->dev, segment, rid))
+			continue;
+		gp->sink->report(gp->sink, fault);
+		told = true;
+		break;
+	}
+	spin_unlock_irqrestore(&iommu_pasid_lock, flags);
+	return told;
+}
 
 /**
  * iommu_group_detach_leftovers - detach all PASIDs of a device

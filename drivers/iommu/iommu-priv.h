@@ -15,6 +15,7 @@ struct device;
 struct file;
 struct iommu_dma_pasid;
 struct iommu_domain;
+struct iommu_fault_sink;
 
 struct iommu_group {
 	struct kobject kobj;
@@ -56,7 +57,11 @@ ioasid_t iommu_pasid_limit(struct device *dev);
 int iommu_pasid_check_group(struct iommu_group *group, struct device *dev);
 int iommu_group_attach_pasid(struct iommu_group *group,
 			     struct iommu_domain *domain, struct device *dev,
-			     ioasid_t pasid, const char *mode);
+			     ioasid_t pasid, const char *mode,
+			     struct iommu_fault_sink *sink);
+int iommu_attach_pasid_sink(struct iommu_domain *domain, struct device *dev,
+			    ioasid_t pasid, const char *mode,
+			    struct iommu_fault_sink *sink);
 void iommu_group_detach_pasid(struct iommu_group *group,
 			      struct iommu_domain *domain, struct device *dev,
 			      ioasid_t pasid);

@@ -47,30 +47,34 @@ struct iommu_domain *iommu_domain_alloc_user(u32 flags)
 EXPORT_SYMBOL_NS_GPL(iommu_domain_alloc_user, IOMMU_USER);
 
 /**
- * iommu_iova_to_run - where a range is in memory, and how far it is contiguous
+ * iommu_iova_to_runs - where a range is in memory
  * @domain: the domain
  * @iova: first address for devices, aligned to a page
- * @max: bytes that are asked for, whole pages
- * @len: set to the number of bytes behind @iova that are contiguous, as far as is told
- *	 in one step, @max at most; to 0 if @iova is not mapped
+ * @max: number of bytes, whole pages
+ * @runs: set to the contiguous pieces, in the order of the addresses for devices. What
+ *	  is contiguous may be told in several
+ * @nr: how many there is room for, 1 at least
+ * @page: set to the size of the pages of the table that all of them are made of
  *
  * Context: Any. Nobody changes the range meanwhile.
- * Return: the first address in memory.
+ * Return: how many runs were found, which may be those of a part of the range; 0 if
+ * @iova is not mapped.
  */
-phys_addr_t iommu_iova_to_run(struct iommu_domain *domain, dma_addr_t iova,
-			      size_t max, size_t *len)
+unsigned int iommu_iova_to_runs(struct iommu_domain *domain, dma_addr_t iova,
+				size_t max, struct iommu_run *runs,
+				unsigned int nr, size_t *page)
 {
-	phys_addr_t phys;
-
-	if (domain->ops->iova_to_run)
-		return domain->ops->iova_to_run(domain, iova, max, len);
-	phys = domain->ops->iova_to_phys(domain, iova);
-	*len = 0;
-	if (!phys)
+	if (domain->ops->iova_to_runs)
+		return domain->ops->iova_to_runs(domain, iova, max, runs, nr,
+						 page);
+	*page = PAGE_SIZE;
+	runs->phys = domain->ops->iova_to_phys(domain, iova);
+	if (!runs->phys)
 		return 0;
-	while (*len < max &&
-	       domain->ops->iova_to_phys(domain, iova + *len) == phys + *len)
-		*len += PAGE_SIZE;
-	return phys;
+	for (runs->size = PAGE_SIZE; runs->size < max; runs->size += PAGE_SIZE)
+		if (domain->ops->iova_to_phys(domain, iova + runs->size) !=
+		    runs->phys + runs->size)
+			break;
+	return 1;
 }
-EXPORT_SYMBOL_NS_GPL(iommu_iova_to_run, IOMMU_USER);
+EXPORT_SYMBOL_NS_GPL(iommu_iova_to_runs, IOMMU_USER);

@@ -8,13 +8,15 @@
 #include <linux/types.h>
 
 struct iommu_domain;
+struct iommu_run;
 
 struct iommu_domain *iommu_domain_alloc_user(u32 flags);
 int iommu_map_nosync(struct iommu_domain *domain, unsigned long iova,
 		     phys_addr_t paddr, size_t size, int prot, gfp_t gfp);
 void iommu_sync_map(struct iommu_domain *domain, unsigned long iova,
 		    size_t size);
-phys_addr_t iommu_iova_to_run(struct iommu_domain *domain, dma_addr_t iova,
-			      size_t max, size_t *len);
+unsigned int iommu_iova_to_runs(struct iommu_domain *domain, dma_addr_t iova,
+				size_t max, struct iommu_run *runs,
+				unsigned int nr, size_t *page);
 
 #endif /* __IOMMU_USER_H */

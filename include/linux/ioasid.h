@@ -155,6 +155,7 @@ int ioasid_detach_data(ioasid_t id);
 
 int ioasid_attach_spid(ioasid_t id, ioasid_t spid);
 int ioasid_detach_spid(ioasid_t id);
+ioasid_t ioasid_spid_of(ioasid_t id);
 ioasid_t ioasid_find_by_spid(struct ioasid_set *set, ioasid_t spid, bool get);
 
 int ioasid_register_notifier(struct ioasid_set *set, struct notifier_block *nb);
@@ -304,6 +305,11 @@ static inline int ioasid_attach_spid(ioasid_t id, ioasid_t spid)
 static inline int ioasid_detach_spid(ioasid_t id)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline ioasid_t ioasid_spid_of(ioasid_t id)
+{
+	return INVALID_IOASID;
 }
 
 static inline ioasid_t ioasid_find_by_spid(struct ioasid_set *set,

@@ -102,41 +102,56 @@ struct iommu_domain *intel_iommu_domain_alloc_user(u32 flags)
 }
 
 /**
- * intel_iommu_iova_to_run - where a range begins, and how far it is contiguous
+ * intel_iommu_iova_to_runs - where a range is in memory
  * @domain: the domain
  * @iova: first address, aligned to a page
- * @max: bytes that are asked for
- * @len: set to the number of bytes that are contiguous in memory, @max at most; 0 if
- *	 nothing is mapped at @iova
+ * @max: number of bytes, whole pages
+ * @runs: set to the contiguous pieces
+ * @nr: how many there is room for
+ * @page: set to the size of the pages of the table that they are made of
  *
- * Walks the table once, and then goes from entry to entry to its end: a longer run
- * is told in parts.
+ * Walks the table once, and then goes from entry to entry to the end of the last level,
+ * or to one of another size.
  *
  * Context: Any. Nobody changes the range meanwhile.
- * Return: the address in memory.
+ * Return: how many were found; 0 if @iova is not mapped.
  */
-phys_addr_t intel_iommu_iova_to_run(struct iommu_domain *domain,
-				    dma_addr_t iova, size_t max, size_t *len)
+unsigned int intel_iommu_iova_to_runs(struct iommu_domain *domain,
+				      dma_addr_t iova, size_t max,
+				      struct iommu_run *runs, unsigned int nr,
+				      size_t *page)
 {
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+	struct iommu_run *run = runs;
 	struct dma_pte *pte, *first;
+	size_t offset, part;
 	phys_addr_t phys;
 	int level = 0;
-	size_t size;
 
-	*len = 0;
 	/* Level 0: that of the leaf, nothing is allocated */
 	first = pfn_to_dma_pte(dmar_domain, iova >> VTD_PAGE_SHIFT, &level, 0);
 	if (!first || !dma_pte_present(first))
 		return 0;
+	*page = (size_t)1 << (VTD_PAGE_SHIFT + level_to_offset_bits(level));
+	offset = iova & (*page - 1);
+	run->phys = dma_pte_addr(first) + offset;
+	run->size = min(*page - offset, max);
+	max -= run->size;
+
 	pte = first;
-	size = (size_t)1 << (VTD_PAGE_SHIFT + level_to_offset_bits(level));
-	phys = dma_pte_addr(first) + (iova & (size - 1));
-	*len = size - (iova & (size - 1));
-	while (*len < max && !first_pte_in_page(++pte) && dma_pte_present(pte) &&
-	       dma_pte_superpage(pte) == dma_pte_superpage(first) &&
-	       dma_pte_addr(pte) == phys + *len)
-		*len += size;
-	*len = min(*len, max);
-	return phys;
+	while (max && !first_pte_in_page(++pte) && dma_pte_present(pte) &&
+	       dma_pte_superpage(pte) == dma_pte_superpage(first)) {
+		phys = dma_pte_addr(pte);
+		part = min(*page, max);
+		if (phys == run->phys + run->size) {
+			run->size += part;
+		} else {
+			if (++run == runs + nr)
+				return nr;
+			run->phys = phys;
+			run->size = part;
+		}
+		max -= part;
+	}
+	return run - runs + 1;
 }

@@ -86,6 +86,9 @@ enum ioasid_type {
  * @out_page_sizes: page sizes that a mapping can be made of, one bit each; 0 when
  *		    there is no IOASID_TYPE_IOVA
  * @out_iova_last: the last address that an IOASID_TYPE_IOVA has
+ * @out_mapped: bytes that this file has mapped
+ * @out_attached: attachments to devices that this file has
+ * @__reserved: must be 0
  *
  * Numbers change while others allocate and free: they are for people, and to
  * size tables. Whether an IOASID can be had is only known by ALLOC.
@@ -103,6 +106,9 @@ struct ioasid_get_info {
 	__u32 out_limit;
 	__aligned_u64 out_page_sizes;
 	__aligned_u64 out_iova_last;
+	__aligned_u64 out_mapped;
+	__u32 out_attached;
+	__u32 __reserved;
 };
 
 #define IOASID_GET_INFO		_IO(IOASID_IOC_MAGIC, 0x01)
@@ -416,10 +422,13 @@ struct ioasid_device_info {
  * @flags: must be 0
  * @ioasid_fd: a file of /dev/ioasid
  * @ioasid: an IOASID_TYPE_IOVA of it
+ * @cookie: any number; faults of the device under this IOASID have it
  * @out_pasid: the PASID that the device has to tag its requests with
  * @__reserved: must be 0
  *
- * From now on requests of the device with this PASID reach what is mapped. It ends by
+ * From now on requests of the device with this PASID reach what is mapped. Each other
+ * one is refused, and is an event IOASID_EVENT_FAULT of ioasid_fd; not so where the
+ * device asks for the translation first (ATS), and gets none for an answer. It ends by
  * DETACH, by FREE, or with the last close of one of both files.
  *
  *  - EBUSY: It is attached to the device already, or is being freed.
@@ -437,6 +446,7 @@ struct ioasid_device_attach {
 	__u32 flags;
 	__s32 ioasid_fd;
 	__u32 ioasid;
+	__aligned_u64 cookie;
 	__u32 out_pasid;
 	__u32 __reserved;
 };
@@ -467,11 +477,13 @@ struct ioasid_device_detach {
 /**
  * enum ioasid_event_type - types of events
  * @IOASID_EVENT_FREED: struct ioasid_event_freed
+ * @IOASID_EVENT_FAULT: struct ioasid_event_fault
  *
  * 0 is not used.
  */
 enum ioasid_event_type {
 	IOASID_EVENT_FREED = 1,
+	IOASID_EVENT_FAULT = 2,
 };
 
 /**
@@ -481,11 +493,12 @@ enum ioasid_event_type {
  * @flags: by type
  *
  * read() returns as many whole events as fit, at least one; EINVAL when the
- * buffer is too small for the first. It waits for one, unless the file is
- * O_NONBLOCK (EAGAIN). poll() says POLLIN when there is one. A program skips
- * types that it does not know with the help of size, and ignores what a newer
- * kernel puts behind the members it knows. Events are in the order in which
- * things happened, and none is lost. Of several readers, each event goes to one.
+ * buffer is too small for the first, which 256 bytes never are. It waits for one,
+ * unless the file is O_NONBLOCK (EAGAIN). poll() says POLLIN when there is one. A
+ * program skips types that it does not know with the help of size, and ignores what
+ * a newer kernel puts behind the members it knows. Events are in the order in which
+ * things happened. Of several readers, each event goes to one. None is lost, but for
+ * faults, of which a file has 256 that are not read.
  */
 struct ioasid_event {
 	__u32 size;
@@ -506,6 +519,62 @@ struct ioasid_event_freed {
 	struct ioasid_event header;
 	__u32 ioasid;
 	__aligned_u64 cookie;
+};
+
+/**
+ * enum ioasid_fault_perm - what a request of a device asked for
+ * @IOASID_FAULT_PERM_READ: to read
+ * @IOASID_FAULT_PERM_WRITE: to write; with READ, an atomic operation
+ * @IOASID_FAULT_PERM_EXEC: to execute
+ * @IOASID_FAULT_PERM_PRIV: as one that is privileged
+ */
+enum ioasid_fault_perm {
+	IOASID_FAULT_PERM_READ = 1 << 0,
+	IOASID_FAULT_PERM_WRITE = 1 << 1,
+	IOASID_FAULT_PERM_EXEC = 1 << 2,
+	IOASID_FAULT_PERM_PRIV = 1 << 3,
+};
+
+/**
+ * enum ioasid_fault_reason - why a request was refused
+ * @IOASID_FAULT_UNKNOWN: another reason: see hw_reason
+ * @IOASID_FAULT_ACCESS: nothing is mapped at the address, or not for this
+ * @IOASID_FAULT_RANGE: no IOASID has such an address
+ */
+enum ioasid_fault_reason {
+	IOASID_FAULT_UNKNOWN = 0,
+	IOASID_FAULT_ACCESS = 1,
+	IOASID_FAULT_RANGE = 2,
+};
+
+/**
+ * struct ioasid_event_fault - a request of a device was refused
+ * @header: type IOASID_EVENT_FAULT, flags 0
+ * @ioasid: the IOASID
+ * @cookie: cookie of DEVICE_ATTACH
+ * @addr: the address, rounded down to its page
+ * @spid: SPID of the IOASID at that time, 0xffffffff for none
+ * @perm: enum ioasid_fault_perm
+ * @reason: enum ioasid_fault_reason
+ * @hw_reason: as the IOMMU says it; for VT-d, a fault reason of its specification
+ * @lost: faults of this file for which there was no room, after this one
+ * @__reserved: 0
+ *
+ * The device went on as it does when a request fails. An IOMMU that gets faults
+ * faster than they are read from it may drop some itself, which no event tells, and it
+ * may leave out those that are like one that was not read yet.
+ */
+struct ioasid_event_fault {
+	struct ioasid_event header;
+	__u32 ioasid;
+	__aligned_u64 cookie;
+	__aligned_u64 addr;
+	__u32 spid;
+	__u32 perm;
+	__u32 reason;
+	__u32 hw_reason;
+	__u32 lost;
+	__u32 __reserved;
 };
 
 #endif /* _UAPI_LINUX_IOASID_H */

@@ -136,9 +136,12 @@ static inline int ioas_unmap(int fd, uint32_t id, uint64_t iova, uint64_t length
 	return ioctl(fd, IOASID_UNMAP, &u) ? errno : 0;
 }
 
+/* By which events name the attachment */
+#define COOKIE_OF(id) (0xc00c1e0000000000ul | (id))
+
 static inline int ioas_attach(struct requester *r, int fd, uint32_t id)
 {
-	struct ioasid_device_attach a = { .size = sizeof(a), .ioasid_fd = fd, .ioasid = id };
+	struct ioasid_device_attach a = { .size = sizeof(a), .ioasid_fd = fd, .ioasid = id, .cookie = COOKIE_OF(id) };
 	int ret = ioctl(r->fd, IOASID_DEVICE_ATTACH, &a) ? errno : 0;
 
 	return ret ?: a.out_pasid == id ? 0 : EPROTO;

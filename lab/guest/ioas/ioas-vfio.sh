@@ -1,7 +1,7 @@
 #!/bin/sh
-# usage: ioas-vfio.sh [device-tlb]
+# usage: ioas-vfio.sh PROGRAM [device-tlb]
 #
-# Prints TAP. IOASIDs with page tables, attached to a device that a process has from VFIO.
+# Prints TAP. Runs a program with a device of VFIO, to which it attaches IOASIDs with page tables.
 
 # shellcheck source=/dev/null
 . /lab/dsa-lib.sh
@@ -11,4 +11,6 @@
 requester=0000:00:12.0
 
 bind $requester vfio-pci || exit 1
-exec /lab/ioas-vfio "$(group_of $requester)" $requester "$@"
+program=$1
+shift
+exec "/lab/$program" "$(group_of $requester)" $requester "$@"

@@ -181,9 +181,11 @@ static void list_process(const char *pid)
 			 d->d_name);
 		printf("%7s ", pid);
 		print_name(comm, 15);
-		printf(" %4s %9ld %7ld\n", d->d_name,
+		printf(" %4s %9ld %7ld %8ld %14ld\n", d->d_name,
 		       read_number(path, "ioasid-allocated:"),
-		       read_number(path, "ioasid-pending:"));
+		       read_number(path, "ioasid-pending:"),
+		       read_number(path, "ioasid-attached:"),
+		       read_number(path, "ioasid-mapped:"));
 	}
 	closedir(dir);
 }
@@ -196,8 +198,8 @@ static int cmd_users(void)
 	dir = opendir("/proc");
 	if (!dir)
 		die("/proc: %s", strerror(errno));
-	printf("%7s %-15s %4s %9s %7s\n", "PID", "COMMAND", "FD", "ALLOCATED",
-	       "PENDING");
+	printf("%7s %-15s %4s %9s %7s %8s %14s\n", "PID", "COMMAND", "FD",
+	       "ALLOCATED", "PENDING", "ATTACHED", "MAPPED");
 	while ((d = readdir(dir)))
 		if (is_number(d->d_name))
 			list_process(d->d_name);
@@ -205,15 +207,16 @@ static int cmd_users(void)
 	return 0;
 }
 
-static int cmd_sets(void)
+/* Show a file of the kernel as it is */
+static int cmd_debugfs(const char *path)
 {
 	char buf[4096];
 	size_t len;
 	FILE *f;
 
-	f = fopen(DEBUGFS, "re");
+	f = fopen(path, "re");
 	if (!f)
-		die(DEBUGFS ": %s (needs CONFIG_DEBUG_FS, mounted)",
+		die("%s: %s (needs CONFIG_DEBUG_FS, mounted)", path,
 		    strerror(errno));
 	while ((len = fread(buf, 1, sizeof(buf), f)))
 		fwrite(buf, 1, len, stdout);
@@ -432,6 +435,7 @@ static __attribute__((noreturn)) void usage(int status)
 		"usage: ioasidctl info           how many there can be and are\n"
 		"       ioasidctl users          processes that have " DEV " open\n"
 		"       ioasidctl sets           all sets and ids (debugfs)\n"
+		"       ioasidctl spaces         what is mapped (debugfs)\n"
 		"       ioasidctl limits [DIR]   cgroups with a limit or with ids\n"
 		"       ioasidctl watch          print events until interrupted (tracefs)\n"
 		"       ioasidctl shell          allocate and free, commands on standard input\n");
@@ -451,7 +455,9 @@ int main(int argc, char **argv)
 	if (!strcmp(verb, "users"))
 		return cmd_users();
 	if (!strcmp(verb, "sets"))
-		return cmd_sets();
+		return cmd_debugfs(DEBUGFS);
+	if (!strcmp(verb, "spaces"))
+		return cmd_debugfs(DEBUGFS "_spaces");
 	if (!strcmp(verb, "watch"))
 		return cmd_watch();
 	if (!strcmp(verb, "shell"))

@@ -44,10 +44,13 @@ NUMBER(IOASID_MAP_READ, 1);
 NUMBER(IOASID_MAP_WRITE, 2);
 NUMBER(IOASID_MAP_FIXED_IOVA, 4);
 
-NUMBER(sizeof(struct ioasid_get_info), 56);
+NUMBER(sizeof(struct ioasid_get_info), 72);
 OFFSET(ioasid_get_info, out_limit, 36);
 OFFSET(ioasid_get_info, out_page_sizes, 40);
 OFFSET(ioasid_get_info, out_iova_last, 48);
+OFFSET(ioasid_get_info, out_mapped, 56);
+OFFSET(ioasid_get_info, out_attached, 64);
+OFFSET(ioasid_get_info, __reserved, 68);
 
 NUMBER(sizeof(struct ioasid_map), 48);
 OFFSET(ioasid_map, size, 0);
@@ -88,13 +91,14 @@ OFFSET(ioasid_device_info, flags, 4);
 OFFSET(ioasid_device_info, out_ioasid_last, 8);
 OFFSET(ioasid_device_info, out_types, 12);
 
-NUMBER(sizeof(struct ioasid_device_attach), 24);
+NUMBER(sizeof(struct ioasid_device_attach), 32);
 OFFSET(ioasid_device_attach, size, 0);
 OFFSET(ioasid_device_attach, flags, 4);
 OFFSET(ioasid_device_attach, ioasid_fd, 8);
 OFFSET(ioasid_device_attach, ioasid, 12);
-OFFSET(ioasid_device_attach, out_pasid, 16);
-OFFSET(ioasid_device_attach, __reserved, 20);
+OFFSET(ioasid_device_attach, cookie, 16);
+OFFSET(ioasid_device_attach, out_pasid, 24);
+OFFSET(ioasid_device_attach, __reserved, 28);
 
 NUMBER(sizeof(struct ioasid_device_detach), 20);
 OFFSET(ioasid_device_detach, size, 0);
@@ -102,6 +106,17 @@ OFFSET(ioasid_device_detach, flags, 4);
 OFFSET(ioasid_device_detach, ioasid_fd, 8);
 OFFSET(ioasid_device_detach, ioasid, 12);
 OFFSET(ioasid_device_detach, __reserved, 16);
+
+NUMBER(sizeof(struct ioasid_event_fault), 56);
+OFFSET(ioasid_event_fault, ioasid, 12);
+OFFSET(ioasid_event_fault, cookie, 16);
+OFFSET(ioasid_event_fault, addr, 24);
+OFFSET(ioasid_event_fault, spid, 32);
+OFFSET(ioasid_event_fault, perm, 36);
+OFFSET(ioasid_event_fault, reason, 40);
+OFFSET(ioasid_event_fault, hw_reason, 44);
+OFFSET(ioasid_event_fault, lost, 48);
+OFFSET(ioasid_event_fault, __reserved, 52);
 
 /* To be mapped; what is mapped is left to the last close */
 static char memory[IOVA_PAGE] __attribute__((aligned(IOVA_PAGE)));
@@ -227,7 +242,8 @@ FIXTURE_VARIANT_ADD(abi, get_info)
 	.size = sizeof(struct ioasid_get_info),
 	.min_size = 40,
 	.fill = fill_info,
-	OUT(ioasid_get_info, out_capacity, out_iova_last),
+	.reserved = offsetof(struct ioasid_get_info, __reserved),
+	OUT(ioasid_get_info, out_capacity, out_attached),
 };
 
 FIXTURE_VARIANT_ADD(abi, alloc)

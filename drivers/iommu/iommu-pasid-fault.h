@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Faults of requests with PASID that nobody recovers from: from the driver of the IOMMU
+ * to who attached the PASID
+ */
+#ifndef __IOMMU_PASID_FAULT_H
+#define __IOMMU_PASID_FAULT_H
+
+#include <linux/ioasid-types.h>
+#include <linux/types.h>
+
+/**
+ * struct iommu_pasid_fault - a request that was refused
+ * @addr: the address, rounded down to its page
+ * @perm: what it asked for, enum ioasid_fault_perm
+ * @reason: enum ioasid_fault_reason
+ * @hw_reason: as the IOMMU says it
+ */
+struct iommu_pasid_fault {
+	u64 addr;
+	u32 perm;
+	u32 reason;
+	u32 hw_reason;
+};
+
+/**
+ * struct iommu_fault_sink - who is told of the faults of a PASID
+ * @report: does it; called in hard interrupt context, with a lock held without which
+ *	    the PASID is not detached
+ */
+struct iommu_fault_sink {
+	void (*report)(struct iommu_fault_sink *sink,
+		       const struct iommu_pasid_fault *fault);
+};
+
+#ifdef CONFIG_IOMMU_PASID
+bool iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
+			      const struct iommu_pasid_fault *fault);
+#else
+static inline bool
+iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
+			 const struct iommu_pasid_fault *fault)
+{
+	return false;
+}
+#endif
+
+#endif /* __IOMMU_PASID_FAULT_H */
