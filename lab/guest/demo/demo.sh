@@ -182,6 +182,9 @@ echo "   ioasids.current $(cat $cgroup/ioasids.current)"
 [ "$(cat $cgroup/ioasids.current)" = 0 ] || die "ids are still charged"
 rmdir $cgroup
 
+# shellcheck source=lab/guest/demo/demo-ioasid.sh
+(. /lab/demo-ioasid.sh) || exit
+
 step "Everything is given back"
 ask ok unsub watcher
 ask ok unsub vt-d
