@@ -18,6 +18,7 @@
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "ioasid-user.h"
 #include "iommu-pasid-fault.h"
@@ -56,6 +57,18 @@ static struct ioasid_user_fault *to_fault(struct ioasid_user_id *event)
 	return container_of(event, struct ioasid_user_fault, event);
 }
 
+/*
+ * User space decides how many wait: in a work that is nobody else's time, and takes no
+ * lock that others wait for.
+ */
+static void ioasid_events_wake(struct work_struct *work)
+{
+	struct ioasid_user *user = container_of(work, struct ioasid_user,
+						wake_work);
+
+	wake_up_interruptible_poll(&user->wait, EPOLLIN | EPOLLRDNORM);
+}
+
 /**
  * ioasid_events_init - no events yet
  * @user: the file
@@ -63,6 +76,7 @@ static struct ioasid_user_fault *to_fault(struct ioasid_user_id *event)
 void ioasid_events_init(struct ioasid_user *user)
 {
 	mutex_init(&user->read_mutex);
+	INIT_WORK(&user->wake_work, ioasid_events_wake);
 	init_waitqueue_head(&user->wait);
 	INIT_LIST_HEAD(&user->events);
 	INIT_LIST_HEAD(&user->free_faults);
@@ -76,6 +90,7 @@ void ioasid_events_free(struct ioasid_user *user)
 {
 	struct ioasid_user_id *event, *next;
 
+	cancel_work_sync(&user->wake_work);
 	list_for_each_entry_safe(event, next, &user->events, list) {
 		if (event->state != IOASID_USER_FAULT)
 			kfree(event);
@@ -126,7 +141,7 @@ void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event)
 {
 	lockdep_assert_held(&user->lock);
 	list_add_tail(&event->list, &user->events);
-	wake_up_interruptible_poll(&user->wait, EPOLLIN | EPOLLRDNORM);
+	queue_work(system_unbound_wq, &user->wake_work);
 }
 
 /**
@@ -244,7 +259,10 @@ ssize_t ioasid_user_read(struct file *file, char __user *buf, size_t count,
 	if (count < sizeof(out.freed))
 		return -EINVAL;
 
-	ret = mutex_lock_interruptible(&user->read_mutex);
+	if (file->f_flags & O_NONBLOCK)
+		ret = mutex_trylock(&user->read_mutex) ? 0 : -EAGAIN;
+	else
+		ret = mutex_lock_interruptible(&user->read_mutex);
 	if (ret)
 		return ret;
 	while (!(event = ioasid_events_peek(user))) {

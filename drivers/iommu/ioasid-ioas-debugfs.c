@@ -89,29 +89,25 @@ static void ioasid_spaces_stop(struct seq_file *m, void *p)
 	ioasid_ioas_put(p);
 }
 
-static void ioasid_spaces_count(struct ioasid_ioas *ioas,
-				unsigned long counts[BITS_PER_LONG])
+/* A part of the table from @iova on, with map_mutex. Returns where it ends, 0 for the end. */
+static u64 ioasid_spaces_count(struct ioasid_ioas *ioas, u64 iova,
+			       unsigned long counts[BITS_PER_LONG])
 {
-	struct ioasid_mapping *map;
+	struct ioasid_mapping *map = ioasid_maps_first(ioas, iova);
 	struct iommu_run runs[16];
 	unsigned int found, i;
 	size_t page;
-	u64 iova;
 
-	for (map = ioasid_maps_first(ioas, 0); map; map = ioasid_maps_next(map)) {
-		for (iova = map->iova; iova <= map->last;) {
-			found = iommu_iova_to_runs(ioas->domain, iova,
-						   map->last - iova + 1, runs,
-						   ARRAY_SIZE(runs), &page);
-			if (!found)
-				break;
-			for (i = 0; i < found; i++) {
-				counts[ilog2(page)] += runs[i].size / page;
-				iova += runs[i].size;
-			}
-			cond_resched();
-		}
+	if (!map)
+		return 0;
+	iova = max(iova, map->iova);
+	found = iommu_iova_to_runs(ioas->domain, iova, map->last - iova + 1, runs,
+				   ARRAY_SIZE(runs), &page);
+	for (i = 0; i < found; i++) {
+		counts[ilog2(page)] += runs[i].size / page;
+		iova += runs[i].size;
 	}
+	return found ? iova : 0;
 }
 
 static void ioasid_spaces_show_pages(struct seq_file *m,
@@ -120,13 +116,18 @@ static void ioasid_spaces_show_pages(struct seq_file *m,
 	unsigned long counts[BITS_PER_LONG] = {};
 	unsigned long sizes = ioas->domain->pgsize_bitmap;
 	unsigned int bit;
+	u64 iova = 0;
 
-	if (!mutex_trylock(&ioas->map_mutex)) {
-		seq_puts(m, " busy");
-		return;
-	}
-	ioasid_spaces_count(ioas, counts);
-	mutex_unlock(&ioas->map_mutex);
+	do {
+		/* Each time: whose it is does not wait for who looks at it */
+		if (!mutex_trylock(&ioas->map_mutex)) {
+			seq_puts(m, " busy");
+			return;
+		}
+		iova = ioasid_spaces_count(ioas, iova, counts);
+		mutex_unlock(&ioas->map_mutex);
+		cond_resched();
+	} while (iova);
 	for_each_set_bit(bit, &sizes, BITS_PER_LONG)
 		seq_printf(m, " %luK:%lu", BIT(bit) / SZ_1K, counts[bit]);
 }

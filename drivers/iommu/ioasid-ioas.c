@@ -367,7 +367,7 @@ int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 	}
 	if (!ioas)
 		return 0;
-	ioas->id = id;
+	WRITE_ONCE(ioas->id, id);
 	return xa_insert(&user->spaces, id, ioas, GFP_KERNEL_ACCOUNT);
 }
 

@@ -15,6 +15,7 @@
 #include <linux/spinlock.h>
 #include <linux/stddef.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <uapi/linux/ioasid.h>
 
@@ -79,6 +80,7 @@ struct ioasid_user_id {
  * @spaces: struct ioasid_ioas of ids that stand for one, by id
  * @read_mutex: serialises readers; taken outside of @lock
  * @wait: for events
+ * @wake_work: wakes those who wait
  */
 struct ioasid_user {
 	struct rcu_head rcu;
@@ -100,6 +102,7 @@ struct ioasid_user {
 	/* Readers of @events; outside of @lock */
 	struct mutex read_mutex;
 	wait_queue_head_t wait;
+	struct work_struct wake_work;
 };
 
 /* What the struct of each ioctl begins with */

@@ -25,8 +25,8 @@ struct iommu_pasid_fault {
 
 /**
  * struct iommu_fault_sink - who is told of the faults of a PASID
- * @report: does it; called in hard interrupt context, with a lock held without which
- *	    the PASID is not detached
+ * @report: does it; called with a spinlock held, without which the PASID is not
+ *	    detached, and interrupts disabled
  */
 struct iommu_fault_sink {
 	void (*report)(struct iommu_fault_sink *sink,
@@ -34,9 +34,15 @@ struct iommu_fault_sink {
 };
 
 #ifdef CONFIG_IOMMU_PASID
+bool iommu_pasid_faults_wanted(void);
 bool iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
 			      const struct iommu_pasid_fault *fault);
 #else
+static inline bool iommu_pasid_faults_wanted(void)
+{
+	return false;
+}
+
 static inline bool
 iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
 			 const struct iommu_pasid_fault *fault)

@@ -11,7 +11,7 @@
  * nonetheless, by its set's owner, the attachment is taken apart from the
  * workqueue of the IOASID core, and the reference goes with it.
  *
- * Lock order: group->mutex, then iommu_pasid_lock.
+ * Lock order: group->mutex, then iommu_pasid_lock, then those of a sink of faults.
  */
 #define pr_fmt(fmt) "iommu: " fmt
 
@@ -21,8 +21,10 @@
 #include <linux/init.h>
 #include <linux/ioasid.h>
 #include <linux/iommu.h>
+#include <linux/jhash.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <linux/random.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -61,7 +63,11 @@ struct group_pasid {
 
 /* Protects the hash, the list, and the fields by which entries are in them */
 static DEFINE_SPINLOCK(iommu_pasid_lock);
-static DEFINE_HASHTABLE(iommu_pasids, 8);
+static DEFINE_HASHTABLE(iommu_pasids, 10);
+/* User space chooses PASIDs, but not which of them are together in the hash */
+static u32 iommu_pasid_secret __ro_after_init;
+/* Attachments that have a sink */
+static atomic_t iommu_pasid_sinks;
 /* Entries whose IOASID is being freed, for iommu_pasid_free_work */
 static LIST_HEAD(iommu_pasids_freed);
 
@@ -78,6 +84,11 @@ static bool pasid_is_counted(ioasid_t pasid)
 static struct group_pasid *entry_group_pasid(void *entry)
 {
 	return xa_pointer_tag(entry) == IOMMU_PASID_BOND ? NULL : entry;
+}
+
+static u32 iommu_pasid_key(ioasid_t pasid)
+{
+	return jhash_1word(pasid, iommu_pasid_secret);
 }
 
 static struct device *iommu_group_only_device(struct iommu_group *group)
@@ -211,6 +222,7 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	gp->mode = mode;
 	gp->sink = sink;
 	INIT_LIST_HEAD(&gp->free);
+	atomic_add(!!sink, &iommu_pasid_sinks);
 
 	ret = xa_insert(&group->pasid_array, pasid, gp, GFP_KERNEL);
 	if (ret)
@@ -218,7 +230,7 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 
 	/* Before ioasid_use(), or a FREE in between would find nothing. */
 	spin_lock_irqsave(&iommu_pasid_lock, flags);
-	hash_add(iommu_pasids, &gp->hash, pasid);
+	hash_add(iommu_pasids, &gp->hash, iommu_pasid_key(pasid));
 	spin_unlock_irqrestore(&iommu_pasid_lock, flags);
 
 	if (pasid_is_counted(pasid)) {
@@ -244,6 +256,7 @@ err_remove:
 	spin_unlock_irqrestore(&iommu_pasid_lock, flags);
 	xa_erase(&group->pasid_array, pasid);
 err_free:
+	atomic_sub(!!sink, &iommu_pasid_sinks);
 	kfree(gp);
 	return ret;
 }
@@ -265,6 +278,7 @@ static void iommu_group_remove_pasid(struct group_pasid *gp)
 
 	if (pasid_is_counted(gp->pasid))
 		ioasid_unuse(NULL, gp->pasid);
+	atomic_sub(!!gp->sink, &iommu_pasid_sinks);
 	kfree(gp);
 }
 
@@ -294,7 +308,7 @@ void iommu_group_detach_pasid(struct iommu_group *group,
  * @dev: the device
  * @pasid: the PASID
  * @mode: what for, as debugfs shows it; a constant
- * @sink: who is told of faults instead of the log; NULL for nobody
+ * @sink: who is told of faults, also while it is attached; NULL, then the log is
  *
  * Of @sink nothing is used any more when @pasid was detached.
  *
@@ -388,6 +402,16 @@ static bool is_pci_requester(struct device *dev, int segment, u16 rid)
 }
 
 /**
+ * iommu_pasid_faults_wanted - is there anybody to be told of faults?
+ *
+ * Context: Any.
+ */
+bool iommu_pasid_faults_wanted(void)
+{
+	return atomic_read(&iommu_pasid_sinks);
+}
+
+/**
  * iommu_report_pasid_fault - tell who attached a PASID that a request was refused
  * @segment: PCI segment of the requester
  * @rid: its requester id
@@ -408,7 +432,7 @@ bool iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
 	bool told = false;
 
 	spin_lock_irqsave(&iommu_pasid_lock, flags);
-	hash_for_each_possible(iommu_pasids, gp, hash, pasid) {
+	hash_for_each_possible(iommu_pasids, gp, hash, iommu_pasid_key(pasid)) {
 		if (gp->pasid != pasid || !gp->sink ||
 		    !is_pci_requester(gp->dev, segment, rid))
 			continue;
@@ -506,7 +530,7 @@ static int iommu_pasid_notify(struct notifier_block *nb, unsigned long event,
 		return NOTIFY_DONE;
 
 	spin_lock_irqsave(&iommu_pasid_lock, flags);
-	hash_for_each_possible(iommu_pasids, gp, hash, args->id) {
+	hash_for_each_possible(iommu_pasids, gp, hash, iommu_pasid_key(args->id)) {
 		if (gp->pasid != args->id || gp->freed)
 			continue;
 		gp->freed = true;
@@ -546,6 +570,7 @@ static int __init iommu_pasid_init(void)
 {
 	int ret;
 
+	iommu_pasid_secret = get_random_u32();
 	ret = ioasid_register_notifier_in_use(&iommu_pasid_nb);
 	if (ret)
 		pr_err("not notified of freed PASIDs: %d\n", ret);
