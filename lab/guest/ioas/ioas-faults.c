@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "ioas-user.h"
+#include "ioas-check.h"
 #include "kernel-log.h"
 
 #define PLACE (64ul << 30)
@@ -21,16 +21,8 @@
 /* For what comes by way of an interrupt, or of being looked for now and then */
 #define SOON 2000
 
-static struct requester dev;
-static int fd, number, failed;
+static int fd;
 static uint64_t *memory;
-
-static void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	fflush(stdout);
-	failed |= !ok;
-}
 
 /* As the device sends it, not by way of its cache */
 static int refused_at(uint32_t pasid, uint64_t addr, unsigned int flags)

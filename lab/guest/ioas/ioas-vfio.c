@@ -9,10 +9,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "ioas-user.h"
+#include "ioas-check.h"
 
-#define RW (IOASID_MAP_READ | IOASID_MAP_WRITE)
-#define FIXED IOASID_MAP_FIXED_IOVA
 /* Far from what the kernel chooses */
 #define PLACE (64ul << 30)
 #define INTERRUPTS 0xfee00000ul
@@ -21,18 +19,10 @@
 #define RACES 40
 
 static const char *group_number, *device_name;
-static struct requester dev;
-static int fd, number, failed;
+static int fd;
 static uint64_t *memory;	/* of PAGES, of which each begins with its number and MARK */
 
 #define MARK 0x1234567800000000ul
-
-static void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	fflush(stdout);
-	failed |= !ok;
-}
 
 static void *page(unsigned int nr)
 {
@@ -44,17 +34,10 @@ static uint64_t value_of(unsigned int nr)
 	return MARK | nr;
 }
 
-static int is_err(int got, int want)
-{
-	if (got == want)
-		return 1;
-	printf("# %s, not %s\n", strerror(got), strerror(want));
-	return 0;
-}
-
 static void attach_and_map(void)
 {
 	uint64_t first = PLACE, second = 0;
+	struct space space;
 	uint32_t id, other;
 	int pending = -1;
 
@@ -83,6 +66,7 @@ static void attach_and_map(void)
 	check(!ioas_attach(&dev, fd, other) && reads(&dev, other, PLACE, value_of(4)), "attached again it is");
 	check(!ioas_free(fd, other, &pending) && !pending && is_refused(&dev, other, PLACE), "FREE detaches, and waits for that");
 	check(!ioas_free(fd, id, &pending) && !pending, "the first is freed with a mapping");
+	check(!read_space(id, &space), "and nothing is left of either");
 	check(locked_kib() == 0, "nothing is charged");
 }
 
