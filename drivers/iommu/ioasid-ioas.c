@@ -188,10 +188,12 @@ static int ioasid_reserved_of(struct device *dev, struct list_head *list)
 	struct iommu_resv_region *region;
 	struct ioasid_reserved *reserved;
 	LIST_HEAD(regions);
+	bool has_msi = false;
 	int ret = 0;
 
 	iommu_get_resv_regions(dev, &regions);
 	list_for_each_entry(region, &regions, list) {
+		has_msi |= region->type == IOMMU_RESV_MSI;
 		/* What firmware has mapped is for requests without PASID. */
 		if (region->type == IOMMU_RESV_DIRECT ||
 		    region->type == IOMMU_RESV_DIRECT_RELAXABLE)
@@ -207,7 +209,11 @@ static int ioasid_reserved_of(struct device *dev, struct list_head *list)
 		list_add_tail(&reserved->link, list);
 	}
 	iommu_put_resv_regions(dev, &regions);
-	return ret;
+	/*
+	 * Nobody says that memory for them was short. Where interrupts go is the last
+	 * one that an IOMMU with PASIDs adds.
+	 */
+	return ret ?: has_msi ? 0 : -ENOMEM;
 }
 
 static void ioasid_reserved_free(struct list_head *list)
