@@ -319,6 +319,34 @@ TEST_F(map, info)
 	EXPECT_EQ(0, self->last_page & (PAGE - 1));
 }
 
+/* What is mapped is told by the file, and by /proc for people */
+TEST_F(map, totals)
+{
+	char path[64], buf[1024], want[64];
+	struct ioasid_get_info info;
+	uint64_t iova = 0, done;
+	uint32_t other;
+
+	ASSERT_EQ(0, cmd_alloc_iova(self->fd, &other));
+	ASSERT_EQ(0, cmd_map(self->fd, self->id, RW, self->mem, 3 * PAGE, &iova));
+	ASSERT_EQ(0, cmd_map(self->fd, other, RW, self->mem, PAGE, &iova));
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(4 * PAGE, info.out_mapped);
+	EXPECT_EQ(0, info.out_attached);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->fd);
+	snprintf(want, sizeof(want), "ioasid-mapped:\t%lu\n",
+		 (unsigned long)(4 * PAGE));
+	ASSERT_EQ(0, file_read(path, buf, sizeof(buf)));
+	EXPECT_NE(NULL, strstr(buf, want));
+	EXPECT_NE(NULL, strstr(buf, "ioasid-attached:\t0\n"));
+	ASSERT_EQ(0, cmd_unmap(self->fd, other, iova, PAGE, &done));
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(3 * PAGE, info.out_mapped);
+	ASSERT_EQ(0, cmd_free(self->fd, self->id));
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	EXPECT_EQ(0, info.out_mapped);
+}
+
 TEST_F(map, alloc_errors)
 {
 	struct ioasid_alloc arg = {

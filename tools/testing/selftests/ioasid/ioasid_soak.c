@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Everything at once, for as long as wanted: threads that share files, random
- * ioctls, cgroups that come and go with their tasks, kernel users that hold on
- * to ids, and SIGKILL for all of them. What is out and charged, and the memory
- * of it, must be the same before and after.
+ * ioctls, memory that is mapped and goes, cgroups that come and go with their
+ * tasks, kernel users that hold on to ids, and SIGKILL for all of them. What is
+ * out, charged and pinned, and the memory of it, must be the same before and
+ * after.
  *
  *	ioasid_soak SECONDS [SEED]
  *
@@ -25,13 +26,19 @@
 /* Holders look for ids below; ioasid_fuzz has those from 50000 on to itself. */
 #define HOLD_IDS	2000
 #define HELD		16
+#define PAGE		IOVA_PAGE
+/* Those that a mapper has, and may map at once; addresses that it asks for */
+#define MAPPER_PAGES	512
+#define MAPPER_RUN	32
+#define MAPPER_WINDOW	1024
+#define MAPPER_IDS	8
 /* Until RCU callbacks and works are through */
 #define SETTLE_TRIES	100
 
-enum { STORM, STORM2, CHURN, HOLDER, SETS, FUZZ, NR_WORKERS };
+enum { STORM, STORM2, CHURN, HOLDER, SETS, FUZZ, MAPPER, NR_WORKERS };
 
 static const char * const worker_names[NR_WORKERS] = {
-	"storm", "storm", "churn", "holder", "sets", "fuzz",
+	"storm", "storm", "churn", "holder", "sets", "fuzz", "mapper",
 };
 
 struct shared {
@@ -336,8 +343,120 @@ static void fuzz(int worker, unsigned long round)
 	}
 }
 
+/* Threads of one process map the same memory in a few address spaces. */
+struct mapper {
+	int worker;
+	int fd[2];
+	uint32_t ids[MAPPER_IDS];
+	char *memory;
+	unsigned long seed;
+};
+
+static int mapper_map(struct mapper *m, int fd, uint32_t id)
+{
+	uint32_t flags = rnd() % 3 ? IOASID_MAP_READ | IOASID_MAP_WRITE :
+				     IOASID_MAP_READ;
+	uint64_t iova = (1 + rnd() % MAPPER_WINDOW) * PAGE;
+	uint32_t first = rnd() % (MAPPER_PAGES - MAPPER_RUN);
+
+	if (rnd() % 2)
+		flags |= IOASID_MAP_FIXED_IOVA;
+	return cmd_map(fd, id, flags, m->memory + first * PAGE,
+		       (1 + rnd() % MAPPER_RUN) * PAGE, &iova);
+}
+
+static int mapper_unmap(int fd, uint32_t id)
+{
+	uint64_t done;
+
+	if (rnd() % 8 == 0)
+		return cmd_unmap(fd, id, 0, UINT64_MAX, &done);
+	return cmd_unmap(fd, id, (1 + rnd() % MAPPER_WINDOW) * PAGE,
+			 (1 + rnd() % MAPPER_RUN) * PAGE, &done);
+}
+
+static void *mapper_thread(void *arg)
+{
+	struct mapper *m = arg;
+	struct ioasid_get_info info;
+	uint32_t *slot, id;
+	bool pending;
+	int ret, fd;
+
+	rnd_seed(__atomic_add_fetch(&m->seed, 1, __ATOMIC_RELAXED));
+	while (!stopped()) {
+		fd = m->fd[rnd() % 2];
+		slot = &m->ids[rnd() % MAPPER_IDS];
+		id = __atomic_load_n(slot, __ATOMIC_RELAXED);
+		switch (rnd() % 16) {
+		case 0:
+			ret = cmd_alloc_iova(fd, &id);
+			if (!ret)
+				__atomic_store_n(slot, id, __ATOMIC_RELAXED);
+			break;
+		case 1:
+			ret = cmd_free_pending(fd, id, &pending);
+			break;
+		case 2:
+			/* What is mapped stays as it is */
+			madvise(m->memory + rnd() % MAPPER_PAGES * PAGE, PAGE,
+				MADV_DONTNEED);
+			ret = 0;
+			break;
+		case 3:
+			ret = cmd_info(fd, &info);
+			break;
+		case 4 ... 9:
+			ret = mapper_map(m, fd, id);
+			break;
+		default:
+			ret = mapper_unmap(fd, id);
+		}
+		if (ret && ret != ENOENT && ret != EEXIST && ret != EBUSY &&
+		    ret != EINVAL)
+			fail("mapper: errno %d", ret);
+		/* A slot that was overwritten is an id until the close. */
+		if (nr_allocated(fd) > 4 * MAPPER_IDS)
+			break;
+		count(m->worker);
+	}
+	return NULL;
+}
+
+static void mapper(int worker, unsigned long round)
+{
+	struct mapper m = { .worker = worker, .seed = round * 100 };
+	pthread_t threads[THREADS];
+	int i;
+
+	m.memory = mmap(NULL, MAPPER_PAGES * PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	while (!stopped()) {
+		m.fd[0] = dev_open();
+		m.fd[1] = dev_open();
+		for (i = 0; i < THREADS; i++)
+			pthread_create(&threads[i], NULL, mapper_thread, &m);
+		for (i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		close(m.fd[0]);
+		close(m.fd[1]);
+	}
+}
+
+/* A machine without PASIDs has no address spaces */
+static bool can_map(void)
+{
+	struct ioasid_get_info info;
+	int fd = dev_open();
+	bool can = !cmd_info(fd, &info) &&
+		   info.out_types & 1U << IOASID_TYPE_IOVA;
+
+	close(fd);
+	return can;
+}
+
 static void (* const worker_fns[NR_WORKERS])(int worker, unsigned long round) = {
-	storm, storm, churn, holder, sets, fuzz,
+	storm, storm, churn, holder, sets, fuzz, mapper,
 };
 
 static pid_t start(int worker, unsigned long round)
@@ -355,7 +474,7 @@ static pid_t start(int worker, unsigned long round)
 /* Holders and sets have something in the kernel that dies with nobody. */
 static bool may_be_killed(int worker)
 {
-	return worker == STORM || worker == STORM2;
+	return worker == STORM || worker == STORM2 || worker == MAPPER;
 }
 
 static void run(unsigned int seconds)
@@ -363,17 +482,17 @@ static void run(unsigned int seconds)
 	time_t end = time(NULL) + seconds, said = time(NULL);
 	unsigned long round = 0;
 	pid_t pids[NR_WORKERS];
-	bool client = tc_present();
+	bool client = tc_present(), map = can_map();
 	int i;
 
 	__atomic_store_n(&shared->stop, false, __ATOMIC_RELAXED);
 	for (i = 0; i < NR_WORKERS; i++)
-		pids[i] = !client && (i == HOLDER || i == SETS) ? 0 :
-			  start(i, round);
+		pids[i] = (!client && (i == HOLDER || i == SETS)) ||
+			  (!map && i == MAPPER) ? 0 : start(i, round);
 	while (time(NULL) < end && !failed()) {
 		usleep(rnd() % 400000);
 		i = rnd() % NR_WORKERS;
-		if (may_be_killed(i)) {
+		if (pids[i] && may_be_killed(i)) {
 			kill(pids[i], SIGKILL);
 			waitpid(pids[i], NULL, 0);
 			shared->killed[i]++;
@@ -396,6 +515,7 @@ struct counters {
 	long charged;
 	long dying;
 	long objects;
+	long pinned;
 	long slab_kb;
 };
 
@@ -426,19 +546,25 @@ static void read_counters(struct counters *c)
 	c->charged = cg_current(&top);
 	c->dying = cg_number(&top, "cgroup.stat", "nr_dying_descendants");
 	c->objects = column("/proc/slabinfo", "ioasid_entry ");
+	/* With what each CPU has counted by itself */
+	file_write("/proc/sys/vm/stat_refresh", "1");
+	c->pinned = column("/proc/vmstat", "nr_foll_pin_acquired") -
+		    column("/proc/vmstat", "nr_foll_pin_released");
 	c->slab_kb = column("/proc/meminfo", "SUnreclaim:");
 }
 
 static bool same(const struct counters *a, const struct counters *b)
 {
 	return !strcmp(a->ids, b->ids) && a->charged == b->charged &&
-	       a->dying == b->dying && a->objects == b->objects;
+	       a->dying == b->dying && a->objects == b->objects &&
+	       a->pinned == b->pinned;
 }
 
 static void print_counters(const char *when, const struct counters *c)
 {
-	printf("soak: %s: charged %ld, dying cgroups %ld, id objects %ld, slab %ld kB, %s",
-	       when, c->charged, c->dying, c->objects, c->slab_kb, c->ids);
+	printf("soak: %s: charged %ld, dying cgroups %ld, id objects %ld, ",
+	       when, c->charged, c->dying, c->objects);
+	printf("pinned pages %ld, slab %ld kB, %s", c->pinned, c->slab_kb, c->ids);
 	fflush(stdout);
 }
 
