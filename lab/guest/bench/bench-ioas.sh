@@ -10,6 +10,7 @@
 . /lab/pasid-lib.sh
 
 requester=0000:00:12.0
+cgroup=/sys/fs/cgroup/bench
 # 1 GiB
 wanted=512
 
@@ -20,5 +21,5 @@ pages=$(cat /proc/sys/vm/nr_hugepages)
 	exit 1
 }
 bind $requester vfio-pci || exit 1
-mkdir /sys/fs/cgroup/bench && echo $$ >/sys/fs/cgroup/bench/cgroup.procs || exit 1
-exec /lab/ioas-insns "$(group_of $requester)" $requester "$@"
+mkdir $cgroup && echo $$ >$cgroup/cgroup.procs || exit 1
+exec /lab/ioas-insns "$(group_of $requester)" $requester $cgroup "$@"

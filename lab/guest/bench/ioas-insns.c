@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * usage: ioas-insns GROUP DEVICE [threads]
+ * usage: ioas-insns GROUP DEVICE CGROUP [threads]
  *
  * For scripts/bench: what it costs to map memory for a device of VFIO, and to unmap it, with VFIO's type1 and in an
  * IOASID that is attached to the same device. Guest instructions are between marks, four regions for each of cases[]:
- * type1's map and unmap, the IOASID's map and unmap. Printed is the kernel memory that a mapping takes.
+ * type1's map and unmap, the IOASID's map and unmap. Printed are the kernel memory that a mapping takes, the part of it
+ * that CGROUP, in which this runs, is charged for a GiB, and the entries that the IOASID's page table has for each case.
  *
  * With "threads", the time that two threads need beside one, for a machine with two CPUs.
  */
 #include <pthread.h>
 #include <time.h>
 
-#include "../ioas/ioas-user.h"
+#include "../ioas/ioas-check.h"
 
 #include "insn-mark.h"
 
-#define RW (IOASID_MAP_READ | IOASID_MAP_WRITE | IOASID_MAP_FIXED_IOVA)
 /* Addresses for devices: none that is reserved, and aligned to the largest page */
 #define PLACE (64ul << 30)
-#define HUGE_PAGE (2 * MEGA)
-#define HUGE_PAGES (HUGE_PAGE / PAGE)
+#define HUGE_PAGES (HUGE / PAGE)
+#define GIB (1024 * MEGA)
 /* Type1 lets a container have 65535 */
 #define MAPPINGS 50000ul
 #define PAIRS 10
@@ -36,23 +36,46 @@ static const struct {
 	int rounds;
 } cases[] = {
 	{ SINGLE, PAGE, 50 },
-	{ SCATTERED, HUGE_PAGE, 10 },
-	{ HUGETLB, HUGE_PAGE, 20 },
+	{ SCATTERED, HUGE, 10 },
+	{ HUGETLB, HUGE, 20 },
 	{ HUGETLB, 64 * MEGA, 5 },
-	{ HUGETLB, 1024 * MEGA, 3 },
-	{ THP, HUGE_PAGE, 20 },
+	{ HUGETLB, GIB, 3 },
+	{ THP, HUGE, 20 },
 	{ THP, 64 * MEGA, 5 },
-	{ THP, 1024 * MEGA, 3 },
+	{ THP, GIB, 3 },
 };
 
-static struct requester dev;
 static int fd;
 static uint32_t id;
+
+/* In each of @count pieces */
+static const struct {
+	const char *size;
+	enum kind kind;
+	size_t length;
+	int count;
+	/* Entries of 4 KiB, of 2 MiB */
+	unsigned long small, large;
+} charges[] = {
+	{ "4 KiB", SCATTERED, 64 * MEGA, 16, GIB / PAGE, 0 },
+	{ "2 MiB", THP, GIB, 4, 0, 4 * GIB / HUGE },
+};
 
 static void die(const char *what)
 {
 	printf("** %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* Where it is told to */
+static int ioasid_map(void *va, uint64_t size, uint64_t iova)
+{
+	return ioas_map(fd, id, va, size, RW | FIXED, &iova);
+}
+
+static int ioasid_unmap(uint64_t iova, uint64_t size)
+{
+	return ioas_unmap(fd, id, iova, size);
 }
 
 static int type1_map(void *va, uint64_t size, uint64_t iova)
@@ -100,7 +123,7 @@ static int is_huge(const uint8_t *at, size_t size, int flag)
 	uint64_t frames[HUGE_PAGES];
 	size_t done, i;
 
-	for (done = 0; done < size; done += HUGE_PAGE) {
+	for (done = 0; done < size; done += HUGE) {
 		frames_of(at + done, HUGE_PAGES, frames);
 		if (!frames[0] || frames[0] % HUGE_PAGES || !has_flag(frames[0], flag))
 			return 0;
@@ -156,8 +179,8 @@ static uint8_t *fill(enum kind kind, size_t size)
 	if (kind == HUGETLB) {
 		at = map_anonymous(size, MAP_HUGETLB);
 	} else {
-		at = map_anonymous(size + HUGE_PAGE, 0);
-		at += -(uintptr_t)at % HUGE_PAGE;
+		at = map_anonymous(size + HUGE, 0);
+		at += -(uintptr_t)at % HUGE;
 		if (madvise(at, size, kind == THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
 			die("madvise");
 	}
@@ -191,6 +214,22 @@ static uint8_t *take(enum kind kind, size_t size)
 	return at;
 }
 
+/* Of the page table: how many of 4 KiB, of 2 MiB and of 1 GiB there are while a case is mapped. Between none of its rounds. */
+static void print_entries(int nr, void *at)
+{
+	size_t size = cases[nr].size;
+	int is_small = cases[nr].kind == SINGLE || cases[nr].kind == SCATTERED;
+	struct space s;
+
+	if (ioasid_map(at, size, PLACE) || read_space(id, &s) < 1 || ioasid_unmap(PLACE, size))
+		die("entries");
+	printf("case %d: %lu %lu %lu\n", nr, s.small, s.large, s.giant);
+	errno = EINVAL;
+	if (s.busy || s.bytes != size || s.small * PAGE + s.large * HUGE + s.giant * GIB != size ||
+	    s.small != (is_small ? size / PAGE : 0))
+		die("entries that cannot be");
+}
+
 /* Mark numbers are constants, so one copy for each */
 #define MEASURE(nr)								\
 do {										\
@@ -207,7 +246,7 @@ do {										\
 		err |= type1_unmap(PLACE, size);				\
 		INSN_MARK_END(4 * (nr) + 2);					\
 		INSN_MARK_BEGIN(4 * (nr) + 3);					\
-		err |= ioas_map(fd, id, at, size, RW, &iova);			\
+		err |= ioas_map(fd, id, at, size, RW | FIXED, &iova);		\
 		INSN_MARK_END(4 * (nr) + 3);					\
 		err |= !reads(&dev, id, PLACE + size - PAGE, size / PAGE - 1);	\
 		INSN_MARK_BEGIN(4 * (nr) + 4);					\
@@ -216,6 +255,7 @@ do {										\
 	}									\
 	if (err)								\
 		die("case " #nr);						\
+	print_entries(nr, at);							\
 	munmap(at, size);							\
 } while (0)
 
@@ -238,7 +278,7 @@ static void print_memory(void)
 {
 	uint8_t *at = take(SINGLE, PAGE);
 	long none, type1, ioasid;
-	uint64_t iova, i;
+	uint64_t i;
 
 	none = slab_bytes();
 	for (i = 0; i < MAPPINGS; i++)
@@ -248,14 +288,79 @@ static void print_memory(void)
 	for (i = 0; i < MAPPINGS; i++)
 		type1_unmap(PLACE + i * PAGE, PAGE);
 	none = slab_bytes();
-	for (i = 0; i < MAPPINGS; i++) {
-		iova = PLACE + i * PAGE;
-		if (ioas_map(fd, id, at, PAGE, RW, &iova))
+	for (i = 0; i < MAPPINGS; i++)
+		if (ioasid_map(at, PAGE, PLACE + i * PAGE))
 			die("many mappings of the IOASID");
-	}
 	ioasid = slab_bytes() - none;
 	ioas_unmap(fd, id, 0, ~0ul);
 	printf("slab bytes of a mapping: type1 %lu ioasid %lu\n", type1 / MAPPINGS, ioasid / MAPPINGS);
+}
+
+/* Bytes of kernel memory that the cgroup is charged for */
+static long charged(const char *cgroup)
+{
+	char path[128], text[4096];
+	const char *at;
+	int file;
+
+	/* Who asks for this gets all counters of the cgroup up to date; memory.stat may be late by many pages */
+	snprintf(path, sizeof(path), "%s/cpu.stat", cgroup);
+	file = open(path, O_RDONLY);
+	if (read(file, text, sizeof(text)) < 1)
+		die(path);
+	close(file);
+	snprintf(path, sizeof(path), "%s/memory.stat", cgroup);
+	file = open(path, O_RDONLY);
+	memset(text, 0, sizeof(text));
+	if (read(file, text, sizeof(text) - 1) < 1)
+		die(path);
+	close(file);
+	at = strstr(text, "\nkernel ");
+	if (!at)
+		die("no kernel memory in memory.stat");
+	return atol(at + strlen("\nkernel "));
+}
+
+/* KiB for each GiB of these mappings, and what of it is left when they are gone */
+static void print_charge(const char *cgroup, int nr, int is_ioasid, void *at)
+{
+	size_t length = charges[nr].length;
+	int (*map)(void *, uint64_t, uint64_t) = is_ioasid ? ioasid_map : type1_map;
+	int (*unmap)(uint64_t, uint64_t) = is_ioasid ? ioasid_unmap : type1_unmap;
+	/* Where no table is, but those above it */
+	uint64_t place = PLACE + (8 * nr + 1) * GIB;
+	long none, mapped;
+	double gib = (double)length * charges[nr].count / GIB;
+	int i, err = map(at, PAGE, PLACE);
+
+	none = charged(cgroup);
+	for (i = 0; i < charges[nr].count; i++)
+		err |= map(at, length, place + i * length);
+	mapped = charged(cgroup);
+	/* And that of the page beside */
+	err |= is_ioasid && !has_entries(id, charges[nr].small + 1, charges[nr].large);
+	for (i = 0; i < charges[nr].count; i++)
+		err |= unmap(place + i * length, length);
+	if (err || mapped <= none)
+		die("what is charged");
+	printf(" %s %.1f (%.1f left)", is_ioasid ? "ioasid" : "type1", (mapped - none) / 1024 / gib,
+	       (charged(cgroup) - none) / 1024 / gib);
+	if (unmap(PLACE, PAGE))
+		die("the page beside");
+}
+
+static void print_charges(const char *cgroup)
+{
+	for (size_t i = 0; i < sizeof(charges) / sizeof(*charges); i++) {
+		/* Not every small page has to be away from the next: the entries are looked at */
+		uint8_t *at = fill(charges[i].kind, charges[i].length);
+
+		printf("KiB charged for 1 GiB in entries of %s:", charges[i].size);
+		print_charge(cgroup, i, 0, at);
+		print_charge(cgroup, i, 1, at);
+		printf("\n");
+		munmap(at, charges[i].length);
+	}
 }
 
 static void *map_type1(void *at)
@@ -263,7 +368,7 @@ static void *map_type1(void *at)
 	uint64_t iova = PLACE + (uintptr_t)at % (1ul << 40);
 
 	for (int i = 0; i < PAIRS; i++)
-		if (type1_map(at, HUGE_PAGE, iova) || type1_unmap(iova, HUGE_PAGE))
+		if (type1_map(at, HUGE, iova) || type1_unmap(iova, HUGE))
 			die("type1 in a thread");
 	return NULL;
 }
@@ -273,7 +378,7 @@ static void *map_ioasid(void *at)
 	uint64_t iova = PLACE + (uintptr_t)at % (1ul << 40);
 
 	for (int i = 0; i < PAIRS; i++)
-		if (ioas_map(fd, id, at, HUGE_PAGE, RW, &iova) || ioas_unmap(fd, id, iova, HUGE_PAGE))
+		if (ioasid_map(at, HUGE, iova) || ioasid_unmap(iova, HUGE))
 			die("the IOASID in a thread");
 	return NULL;
 }
@@ -301,7 +406,7 @@ static double seconds(int threads, void *(*run)(void *), uint8_t **at)
 
 static void print_threads(void)
 {
-	uint8_t *at[] = { take(SCATTERED, HUGE_PAGE), take(SCATTERED, HUGE_PAGE) };
+	uint8_t *at[] = { take(SCATTERED, HUGE), take(SCATTERED, HUGE) };
 
 	printf("two threads: type1 %.2f", seconds(2, map_type1, at) / seconds(1, map_type1, at));
 	printf(" ioasid %.2f\n", seconds(2, map_ioasid, at) / seconds(1, map_ioasid, at));
@@ -311,12 +416,13 @@ int main(int argc, char **argv)
 {
 	FILE *pool;
 
-	if (argc < 3)
+	/* Nothing is tested here */
+	if (argc < 4)
 		return 2;
 	fd = open("/dev/ioasid", O_RDWR);
 	if (fd < 0 || open_requester(&dev, argv[1], argv[2]) || ioas_alloc(fd, &id) || ioas_attach(&dev, fd, id))
 		die("/dev/ioasid and the device");
-	if (argc > 3) {
+	if (argc > 4) {
 		print_threads();
 		return 0;
 	}
@@ -333,5 +439,7 @@ int main(int argc, char **argv)
 	MEASURE(5);
 	MEASURE(6);
 	MEASURE(7);
+	/* Last: what it leaves of memory and of tables would change what is above */
+	print_charges(argv[3]);
 	return 0;
 }

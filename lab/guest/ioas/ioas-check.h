@@ -12,7 +12,7 @@
 static struct requester dev;
 static int number, failed;
 
-static void check(int ok, const char *name)
+static inline void check(int ok, const char *name)
 {
 	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
 	fflush(stdout);
