@@ -77,16 +77,16 @@ def needs_interpreter(program: Path) -> bool:
 
 
 def build_program(source: Path, build: Path) -> Path:
-    """Compile PID 1, or another C file of the guest, when it or a header for it is newer than the program."""
+    """Compile PID 1, or another C file of the guest, when it or what it may include is newer than the program."""
     program = build / "guest" / source.stem
-    headers = [*source.parent.glob("*.h"), *LIBRARY.glob("*.h"), *INTERFACES.glob("*.h")]
-    newest = max(file.stat().st_mtime for file in (source, *headers))
+    included = [*LIBRARY.parent.rglob("*.h"), *INTERFACES.glob("*.h"), *(ROOT / "tools/iommu").rglob("*.c")]
+    newest = max(file.stat().st_mtime for file in (source, *included))
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")
         steps.logged(f"building {source.name}", build / f"log/guest-{source.stem}.log",
                      ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror",
-                      f"-I{LIBRARY}", "-o", temporary, source])
+                      f"-I{LIBRARY}", "-idirafter", INTERFACES.parent, "-o", temporary, source])
         temporary.rename(program)
     return program
 

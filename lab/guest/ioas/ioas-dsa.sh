@@ -48,6 +48,7 @@ dmesg -c >/dev/null
 drives "it copies, and reads of the fault" /lab/dsa-copy $dsa
 check "the log has no line about the fault" quiet "DMAR\|fault"
 drives "once more, with what the first run left" /lab/dsa-copy $dsa
+drives "resets of the device, under the IOASID" /lab/ioas-reset $dsa
 
 echo "# a user"
 mkdir -p /etc
