@@ -22,7 +22,7 @@
 #include <linux/magic.h>
 
 #include "../kselftest_harness.h"
-#include "ioasid_util.h"
+#include "ioasid_cgroup_util.h"
 
 #define PAGE		IOVA_PAGE
 #define MAX_MAPPINGS	65535
@@ -31,6 +31,7 @@
 #define MEM_SIZE	(MEM_PAGES * PAGE)
 
 #define SZ_2M		(2ULL << 20)
+#define SZ_1G		(1ULL << 30)
 
 /* Nobody has memory there */
 #define KERNEL_ADDRESS	((void *)0xffff888000000000UL)
@@ -328,8 +329,9 @@ TEST_F(map, totals)
 	uint32_t other;
 
 	ASSERT_EQ(0, cmd_alloc_iova(self->fd, &other));
-	ASSERT_EQ(0, cmd_map(self->fd, self->id, RW, self->mem, 3 * PAGE, &iova));
-	ASSERT_EQ(0, cmd_map(self->fd, other, RW, self->mem, PAGE, &iova));
+	ASSERT_EQ(0, cmd_map(self->fd, self->id, MAP_RW, self->mem, 3 * PAGE,
+			     &iova));
+	ASSERT_EQ(0, cmd_map(self->fd, other, MAP_RW, self->mem, PAGE, &iova));
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
 	EXPECT_EQ(4 * PAGE, info.out_mapped);
 	EXPECT_EQ(0, info.out_attached);
@@ -1411,6 +1413,56 @@ TEST_F(map, who_maps_is_charged)
 	self->fd = -1;
 	if (before >= 0)
 		EXPECT_TRUE(pinned_becomes(before));
+}
+
+/* What a task that may have little memory maps where each page needs tables */
+#define TABLES_CGROUP	"/sys/fs/cgroup/ioasid-map"
+#define TABLES_MAX	(16 << 20)
+
+struct tables {
+	int fd;
+	uint32_t id;
+	void *mem;
+	/* Mappings */
+	uint64_t nr;
+};
+
+static int map_far_apart(void *data)
+{
+	struct cgroup cg = { TABLES_CGROUP };
+	struct tables *t = data;
+
+	MUST(!cg_enter(&cg, getpid()));
+	while (t->nr < MAX_MAPPINGS &&
+	       !cmd_map_at(t->fd, t->id, t->mem, PAGE, (t->nr + 1) * SZ_1G))
+		t->nr++;
+	return 0;
+}
+
+TEST_F(map, page_tables_are_charged)
+{
+	struct cgroup root = { "/sys/fs/cgroup" }, cg = { TABLES_CGROUP };
+	struct tables *t;
+
+	if (cg_write(&root, "cgroup.subtree_control", "+memory"))
+		SKIP(return, "no memory controller");
+	ASSERT_EQ(0, cg_make(&cg));
+	ASSERT_EQ(0, cg_write(&cg, "memory.max", "16M"));
+	t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, t);
+	*t = (struct tables){ self->fd, self->id, self->mem };
+	/* It is refused, or killed */
+	in_child(map_far_apart, t);
+	TH_LOG("%lu mappings", (unsigned long)t->nr);
+	EXPECT_LT(TABLES_MAX / 4 / (2 * PAGE), t->nr);
+	EXPECT_GT(TABLES_MAX / (2 * PAGE), t->nr);
+	EXPECT_LT(TABLES_MAX / 4, cg_number(&cg, "memory.current", ""));
+	ASSERT_EQ(0, cmd_free(self->fd, self->id));
+	/* But for what each CPU has charged in advance */
+	EXPECT_GT(TABLES_MAX / 4, cg_number(&cg, "memory.current", ""));
+	munmap(t, sizeof(*t));
+	EXPECT_EQ(0, cg_remove(&cg));
 }
 
 TEST_F(map, fixed_addresses)
