@@ -3,6 +3,8 @@
 #ifndef IOAS_CHECK_H
 #define IOAS_CHECK_H
 
+#include <poll.h>
+
 #include "ioas-user.h"
 
 #define RW (IOASID_MAP_READ | IOASID_MAP_WRITE)
@@ -157,6 +159,15 @@ static inline long pinned_pages(void)
 	if (file)
 		fclose(file);
 	return sum;
+}
+
+/* The next event, a fault; 0 if there is none for so many milliseconds */
+static inline int next_event(int fd, struct ioasid_event_fault *e, int wait)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	memset(e, 0, sizeof(*e));
+	return poll(&p, 1, wait) == 1 && p.revents == POLLIN && read(fd, e, sizeof(*e)) == sizeof(*e);
 }
 
 static inline int get_info(int fd, struct ioasid_get_info *info)

@@ -4,7 +4,6 @@
  * Prints TAP. What a device asks for and does not get, under an IOASID of /dev/ioasid that it is attached to, is told
  * to who has the file, and to nobody else: however much that is, it does not reach the log, nor keep others out of it.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -32,15 +31,6 @@ static int refused_at(uint32_t pasid, uint64_t addr, unsigned int flags)
 	return request(&dev, pasid, addr, TD_DMA, flags, &data);
 }
 
-/* The next event; 0 if there is none for so many milliseconds */
-static int next_event(struct ioasid_event_fault *e, int wait)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	memset(e, 0, sizeof(*e));
-	return poll(&p, 1, wait) == 1 && p.revents == POLLIN && read(fd, e, sizeof(*e)) == sizeof(*e);
-}
-
 static int is_fault(const struct ioasid_event_fault *e, uint32_t id, uint64_t addr, uint32_t perm, uint32_t reason)
 {
 	if (e->header.size == sizeof(*e) && e->header.type == IOASID_EVENT_FAULT && !e->header.flags && e->ioasid == id &&
@@ -59,7 +49,7 @@ static int told(uint32_t id, uint64_t addr, uint32_t perm, uint32_t reason, uint
 
 	if (!refused_at(id, addr, perm == IOASID_FAULT_PERM_WRITE ? TD_WRITE : 0))
 		return 0;
-	return next_event(&e, SOON) && is_fault(&e, id, addr & ~(PAGE - 1), perm, reason) && e.spid == spid;
+	return next_event(fd, &e, SOON) && is_fault(&e, id, addr & ~(PAGE - 1), perm, reason) && e.spid == spid;
 }
 
 static int set_spid(uint32_t id, uint32_t spid)
@@ -82,7 +72,7 @@ static void one_by_one(uint32_t id, uint32_t other)
 	int before = logged();
 	char small[24];
 
-	check(!next_event(&e, 0), "no event at first");
+	check(!next_event(fd, &e, 0), "no event at first");
 	check(told(id, PLACE + PAGE + 8, IOASID_FAULT_PERM_READ, IOASID_FAULT_ACCESS, ~0u), "a read beside what is mapped is told");
 	check(told(id, PLACE - PAGE, IOASID_FAULT_PERM_WRITE, IOASID_FAULT_ACCESS, ~0u), "so is a write");
 	check(told(id, PLACE, IOASID_FAULT_PERM_WRITE, IOASID_FAULT_ACCESS, ~0u), "and a write to what is to be read");
@@ -92,7 +82,7 @@ static void one_by_one(uint32_t id, uint32_t other)
 
 	check(refused_at(id, PLACE + PAGE, 0) && poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, SOON) == 1 &&
 	      read(fd, small, sizeof(small)) == -1 && errno == EINVAL, "it is not told in part");
-	check(refused_at(other, PLACE, 0) && next_event(&e, SOON) && next_event(&second, SOON) &&
+	check(refused_at(other, PLACE, 0) && next_event(fd, &e, SOON) && next_event(fd, &second, SOON) &&
 	      is_fault(&e, id, PLACE + PAGE, IOASID_FAULT_PERM_READ, IOASID_FAULT_ACCESS) &&
 	      is_fault(&second, other, PLACE, IOASID_FAULT_PERM_READ, IOASID_FAULT_ACCESS), "those of two come one by one, each with its own");
 	check(logged() == before, "the log has none of them");
@@ -103,9 +93,9 @@ static void nobodys(uint32_t id)
 	struct ioasid_event_fault e;
 	int before = logged();
 
-	check(refused_at(id + 100, PLACE, 0) && !next_event(&e, 100) && logged() > before, "one of no IOASID is for the log");
+	check(refused_at(id + 100, PLACE, 0) && !next_event(fd, &e, 100) && logged() > before, "one of no IOASID is for the log");
 	before = logged();
-	check(!ioas_detach(&dev, fd, id) && refused_at(id, PLACE, 0) && !next_event(&e, 100) && logged() == before,
+	check(!ioas_detach(&dev, fd, id) && refused_at(id, PLACE, 0) && !next_event(fd, &e, 100) && logged() == before,
 	      "one that is detached is told to nobody");
 	check(!ioas_attach(&dev, fd, id), "and attached again");
 }
@@ -116,7 +106,7 @@ static int drain(uint32_t *lost)
 	struct ioasid_event_fault e;
 	int count = 0;
 
-	for (*lost = 0; next_event(&e, 0); count++)
+	for (*lost = 0; next_event(fd, &e, 0); count++)
 		*lost = *lost && e.lost ? ~0u : e.lost;
 	return count;
 }

@@ -4,7 +4,6 @@
  * Prints TAP. One IOASID of /dev/ioasid is attached to two devices of VFIO, each with a cache of translations. What is
  * unmapped is gone from both, what one of them does is told with its own name, and one that goes takes nothing with it.
  */
-#include <poll.h>
 #include <sys/wait.h>
 
 #include "ioas-check.h"
@@ -39,24 +38,19 @@ static int neither_reads(uint32_t id, uint64_t iova)
 /* A fault of that device, told with its cookie */
 static int fault_of(int which, uint32_t id)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct ioasid_event_fault e = { };
+	struct ioasid_event_fault e;
 	uint64_t data = 0;
 
-	if (!request(&devs[which], id, PLACE - PAGE, TD_DMA, 0, &data) || poll(&p, 1, 2000) != 1 ||
-	    read(fd, &e, sizeof(e)) != sizeof(e))
-		return 0;
-	return e.header.type == IOASID_EVENT_FAULT && e.ioasid == id && e.cookie == 100u + which && e.addr == PLACE - PAGE;
+	return request(&devs[which], id, PLACE - PAGE, TD_DMA, 0, &data) && next_event(fd, &e, 2000) &&
+	       e.header.type == IOASID_EVENT_FAULT && e.ioasid == id && e.cookie == 100u + which && e.addr == PLACE - PAGE;
 }
 
 static void drain(void)
 {
 	struct ioasid_event_fault e;
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	while (poll(&p, 1, 50) == 1)
-		if (read(fd, &e, sizeof(e)) < 0)
-			break;
+	while (next_event(fd, &e, 50))
+		;
 }
 
 static uint32_t attached(void)
