@@ -3,13 +3,15 @@
  * Attaching address spaces of /dev/ioasid to devices that user space has a file of
  *
  * An attachment is ended by who is first: FREE or the last close of the file of
- * /dev/ioasid, DETACH or the last close of the device's. Others that want it gone
- * wait until it is. Who ends it does so without a lock, as it waits for hardware.
+ * /dev/ioasid; DETACH, the last close of the device's, or the device's driver. Others
+ * that want it gone wait until it is. The order of the end is that of
+ * struct ioasid_device_ops.
  *
- *	DEVICE_ATTACH			device->lock > ioas->attach_lock > group->mutex
+ *	DEVICE_ATTACH			device->lock > ioas->attach_lock >
+ *					group->mutex; the driver's
  *	DEVICE_DETACH, device's close	device->lock, then as everybody
  *	FREE, file's close		map_mutex, then as everybody
- *	everybody			ioas->lock; group->mutex
+ *	everybody			the driver's; attach_lock > ioas->lock, group->mutex
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
@@ -39,16 +41,38 @@ union ioasid_device_args {
 };
 
 /**
- * struct ioasid_attachment - an address space that a device reaches
+ * struct ioasid_passage - an address space that the IOMMU lets a device reach
+ * @of_ioas: in passages of struct ioasid_ioas
+ * @dev: the device
+ * @pasid: the PASID that it tags its requests with: the IOASID
+ * @users: attachments by way of several files of the device, as work queues have one
+ *	   each; under attach_lock
+ * @user: the file of /dev/ioasid, which is notified of faults
+ * @cookie: of one of the attachments: faults do not tell by way of which they came
+ * @sink: gets the faults
+ */
+struct ioasid_passage {
+	struct list_head of_ioas;
+	struct device *dev;
+	ioasid_t pasid;
+	unsigned int users;
+	struct ioasid_user *user;
+	u64 cookie;
+	struct iommu_fault_sink sink;
+};
+
+/**
+ * struct ioasid_attachment - an address space attached by way of a file of a device
  * @refs: one of who ends it, one of each who waits for that
  * @of_device: in attached of struct ioasid_device
  * @of_ioas: in attached of struct ioasid_ioas
  * @ioas: the address space, with a reference
+ * @idev: what @of_device is in; its driver ends all attachments before it goes
  * @dev: the device, with a reference
- * @pasid: the PASID that the device tags its requests with: the IOASID
- * @user: the file, which is told of faults; it ends all attachments before it goes
+ * @passage: through the IOMMU, once there is one
+ * @user: the file of /dev/ioasid; it ends all attachments before it goes
  * @cookie: by which user space knows the attachment
- * @sink: gets the faults
+ * @detached: the event that its device went away, NULL when that was said
  * @ending: somebody ends it
  * @gone: it has ended
  */
@@ -57,11 +81,12 @@ struct ioasid_attachment {
 	struct list_head of_device;
 	struct list_head of_ioas;
 	struct ioasid_ioas *ioas;
+	struct ioasid_device *idev;
 	struct device *dev;
-	ioasid_t pasid;
+	struct ioasid_passage *passage;
 	struct ioasid_user *user;
 	u64 cookie;
-	struct iommu_fault_sink sink;
+	struct ioasid_user_id *detached;
 	bool ending;
 	struct completion gone;
 };
@@ -71,12 +96,118 @@ static DEFINE_SPINLOCK(ioasid_attachments_lock);
 
 static void ioasid_attachment_put(struct ioasid_attachment *att)
 {
-	if (refcount_dec_and_test(&att->refs))
-		kfree(att);
+	if (!refcount_dec_and_test(&att->refs))
+		return;
+	put_device(att->dev);
+	ioasid_ioas_put(att->ioas);
+	ioasid_events_free_detached(att->detached);
+	kfree(att);
 }
 
-/* End an attachment, or wait for who does. Both lists have lost it then. */
-static void ioasid_end_attachment(struct ioasid_attachment *att)
+static void ioasid_report_fault(struct iommu_fault_sink *sink,
+				const struct iommu_pasid_fault *fault)
+{
+	struct ioasid_passage *passage = container_of(sink,
+						      struct ioasid_passage,
+						      sink);
+
+	ioasid_events_add_fault(passage->user, passage->pasid,
+				READ_ONCE(passage->cookie), fault);
+}
+
+static struct ioasid_passage *ioasid_passage_find(struct ioasid_ioas *ioas,
+						  struct device *dev)
+{
+	struct ioasid_passage *passage;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	list_for_each_entry(passage, &ioas->passages, of_ioas)
+		if (passage->dev == dev)
+			return passage;
+	return NULL;
+}
+
+/* Have the IOMMU let the device of @att reach its address space */
+static int ioasid_passage_open(struct ioasid_attachment *att, ioasid_t pasid)
+{
+	struct ioasid_ioas *ioas = att->ioas;
+	struct ioasid_passage *passage = ioasid_passage_find(ioas, att->dev);
+	int ret;
+
+	if (passage) {
+		passage->users++;
+		att->passage = passage;
+		return 0;
+	}
+	passage = kzalloc(sizeof(*passage), GFP_KERNEL_ACCOUNT);
+	if (!passage)
+		return -ENOMEM;
+	passage->dev = att->dev;
+	passage->pasid = pasid;
+	passage->users = 1;
+	passage->user = att->user;
+	passage->cookie = att->cookie;
+	passage->sink.report = ioasid_report_fault;
+
+	ret = ioasid_ioas_reserve(ioas, att->dev);
+	if (ret)
+		goto err_free;
+	ret = iommu_attach_pasid_sink(ioas->domain, att->dev, pasid, "user",
+				      &passage->sink);
+	if (ret)
+		goto err_unreserve;
+	list_add_tail(&passage->of_ioas, &ioas->passages);
+	att->passage = passage;
+	return 0;
+
+err_unreserve:
+	ioasid_ioas_unreserve(ioas, att->dev);
+err_free:
+	kfree(passage);
+	return ret;
+}
+
+/* The IOMMU refuses the device from here on, unless it has another attachment. */
+static void ioasid_passage_close(struct ioasid_attachment *att)
+{
+	struct ioasid_passage *passage = att->passage;
+	struct ioasid_ioas *ioas = att->ioas;
+	struct ioasid_attachment *other;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	if (--passage->users) {
+		spin_lock(&ioasid_attachments_lock);
+		list_for_each_entry(other, &ioas->attached, of_ioas)
+			if (other != att && other->passage == passage)
+				WRITE_ONCE(passage->cookie, other->cookie);
+		spin_unlock(&ioasid_attachments_lock);
+		return;
+	}
+	list_del(&passage->of_ioas);
+	iommu_detach_device_pasid(ioas->domain, passage->dev, passage->pasid);
+	ioasid_ioas_unreserve(ioas, passage->dev);
+	kfree(passage);
+}
+
+/* Nobody else does. */
+static void ioasid_attachment_end(struct ioasid_attachment *att)
+{
+	const struct ioasid_device_ops *ops = att->idev->ops;
+
+	if (ops)
+		ops->revoke(att->idev);
+	mutex_lock(&att->ioas->attach_lock);
+	ioasid_passage_close(att);
+	mutex_unlock(&att->ioas->attach_lock);
+	if (ops)
+		ops->stop(att->idev);
+}
+
+/*
+ * End an attachment, or wait for who does. Both lists have lost it then. With @lost the
+ * file of /dev/ioasid is notified, as it has not asked for that.
+ */
+static void ioasid_end_attachment(struct ioasid_attachment *att, bool lost)
 	__releases(&ioasid_attachments_lock)
 {
 	bool mine = !att->ending;
@@ -86,16 +217,14 @@ static void ioasid_end_attachment(struct ioasid_attachment *att)
 	spin_unlock(&ioasid_attachments_lock);
 
 	if (mine) {
-		iommu_detach_device_pasid(att->ioas->domain, att->dev,
-					  att->pasid);
-		ioasid_ioas_unreserve(att->ioas, att->dev);
+		ioasid_attachment_end(att);
+		if (lost)
+			ioasid_events_add_detached(att->user, &att->detached);
 		spin_lock(&ioasid_attachments_lock);
 		list_del(&att->of_device);
 		list_del(&att->of_ioas);
 		spin_unlock(&ioasid_attachments_lock);
 		complete_all(&att->gone);
-		ioasid_ioas_put(att->ioas);
-		put_device(att->dev);
 		ioasid_attachment_put(att);
 	} else {
 		wait_for_completion(&att->gone);
@@ -121,7 +250,7 @@ void ioasid_ioas_detach_all(struct ioasid_ioas *ioas)
 					       struct ioasid_attachment, of_ioas);
 		if (!att)
 			break;
-		ioasid_end_attachment(att);
+		ioasid_end_attachment(att, false);
 	}
 	spin_unlock(&ioasid_attachments_lock);
 }
@@ -142,6 +271,23 @@ unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas)
 	return nr;
 }
 
+static void ioasid_device_end_all(struct ioasid_device *idev, bool lost)
+{
+	struct ioasid_attachment *att;
+
+	lockdep_assert_held(&idev->lock);
+	for (;;) {
+		spin_lock(&ioasid_attachments_lock);
+		att = list_first_entry_or_null(&idev->attached,
+					       struct ioasid_attachment,
+					       of_device);
+		if (!att)
+			break;
+		ioasid_end_attachment(att, lost);
+	}
+	spin_unlock(&ioasid_attachments_lock);
+}
+
 /**
  * ioasid_device_detach_all - detach everything from a device
  * @idev: the device, whose last file is being closed
@@ -154,22 +300,30 @@ unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas)
  */
 void ioasid_device_detach_all(struct ioasid_device *idev)
 {
-	struct ioasid_attachment *att;
-
 	mutex_lock(&idev->lock);
-	for (;;) {
-		spin_lock(&ioasid_attachments_lock);
-		att = list_first_entry_or_null(&idev->attached,
-					       struct ioasid_attachment,
-					       of_device);
-		if (!att)
-			break;
-		ioasid_end_attachment(att);
-	}
-	spin_unlock(&ioasid_attachments_lock);
+	ioasid_device_end_all(idev, false);
 	mutex_unlock(&idev->lock);
 }
 EXPORT_SYMBOL_GPL(ioasid_device_detach_all);
+
+/**
+ * ioasid_device_remove - take a device away from those who use it
+ * @idev: the device
+ *
+ * Detaches everything from it, with an event IOASID_EVENT_DETACHED for each attachment.
+ * Nothing is attached any more then, by way of files that are open still. For the driver,
+ * before it loses the device.
+ *
+ * Context: As ioasid_device_detach_all().
+ */
+void ioasid_device_remove(struct ioasid_device *idev)
+{
+	mutex_lock(&idev->lock);
+	idev->removed = true;
+	ioasid_device_end_all(idev, true);
+	mutex_unlock(&idev->lock);
+}
+EXPORT_SYMBOL_GPL(ioasid_device_remove);
 
 /* That of @ioas; or NULL */
 static struct ioasid_attachment *
@@ -184,24 +338,24 @@ ioasid_find_attachment(struct ioasid_device *idev, struct ioasid_ioas *ioas)
 	return NULL;
 }
 
-static int ioasid_attach_new(struct ioasid_device *idev,
-			     struct ioasid_attachment *att)
+/* FREE either finds all of the attachment, or nothing of it is there. */
+static int ioasid_attach_new(struct ioasid_attachment *att, ioasid_t pasid)
 {
+	const struct ioasid_device_ops *ops = att->idev->ops;
 	struct ioasid_ioas *ioas = att->ioas;
 	int ret;
 
 	mutex_lock(&ioas->attach_lock);
-	ret = ioas->dead ? -ENOENT : ioasid_ioas_reserve(ioas, att->dev);
+	ret = ioas->dead ? -ENOENT : ioasid_passage_open(att, pasid);
 	if (ret)
 		goto out;
-	ret = iommu_attach_pasid_sink(ioas->domain, att->dev, att->pasid, "user",
-				      &att->sink);
+	ret = ops ? ops->start(att->idev, pasid) : 0;
 	if (ret) {
-		ioasid_ioas_unreserve(ioas, att->dev);
+		ioasid_passage_close(att);
 		goto out;
 	}
 	spin_lock(&ioasid_attachments_lock);
-	list_add_tail(&att->of_device, &idev->attached);
+	list_add_tail(&att->of_device, &att->idev->attached);
 	list_add_tail(&att->of_ioas, &ioas->attached);
 	spin_unlock(&ioasid_attachments_lock);
 out:
@@ -209,14 +363,22 @@ out:
 	return ret;
 }
 
-static void ioasid_report_fault(struct iommu_fault_sink *sink,
-				const struct iommu_pasid_fault *fault)
+/* Can @ioas be attached, too? */
+static int ioasid_may_attach(struct ioasid_device *idev,
+			     struct ioasid_ioas *ioas)
 {
-	struct ioasid_attachment *att = container_of(sink,
-						     struct ioasid_attachment,
-						     sink);
+	int ret = 0;
 
-	ioasid_events_add_fault(att->user, att->pasid, att->cookie, fault);
+	lockdep_assert_held(&idev->lock);
+	if (idev->removed)
+		return -ENODEV;
+	spin_lock(&ioasid_attachments_lock);
+	/* What has operations has one PASID at a time. */
+	if (ioasid_find_attachment(idev, ioas) ||
+	    (idev->ops && !list_empty(&idev->attached)))
+		ret = -EBUSY;
+	spin_unlock(&ioasid_attachments_lock);
+	return ret;
 }
 
 /* Both have a reference, so that the id means the same until the IOMMU has it */
@@ -225,7 +387,6 @@ static int ioasid_attach(struct ioasid_device *idev, struct ioasid_user *user,
 			 const struct ioasid_device_attach *attach)
 {
 	struct ioasid_attachment *att;
-	bool attached;
 	int ret;
 
 	ret = ioasid_events_make_room(user);
@@ -238,26 +399,28 @@ static int ioasid_attach(struct ioasid_device *idev, struct ioasid_user *user,
 	init_completion(&att->gone);
 	refcount_inc(&ioas->refs);
 	att->ioas = ioas;
+	att->idev = idev;
 	att->dev = get_device(idev->dev);
-	att->pasid = attach->ioasid;
 	att->user = user;
 	att->cookie = attach->cookie;
-	att->sink.report = ioasid_report_fault;
+	att->detached = ioasid_events_alloc_detached(attach->ioasid,
+						     attach->cookie);
+	if (!att->detached) {
+		ret = -ENOMEM;
+		goto err_put;
+	}
 
 	ret = mutex_lock_killable(&idev->lock);
 	if (ret)
-		goto err_free;
-	spin_lock(&ioasid_attachments_lock);
-	attached = ioasid_find_attachment(idev, ioas);
-	spin_unlock(&ioasid_attachments_lock);
-	ret = attached ? -EBUSY : ioasid_attach_new(idev, att);
+		goto err_put;
+	ret = ioasid_may_attach(idev, ioas);
+	if (!ret)
+		ret = ioasid_attach_new(att, attach->ioasid);
 	mutex_unlock(&idev->lock);
 	if (!ret)
 		return 0;
-err_free:
-	put_device(att->dev);
-	ioasid_ioas_put(ioas);
-	kfree(att);
+err_put:
+	ioasid_attachment_put(att);
 	return ret;
 }
 
@@ -270,7 +433,7 @@ static int ioasid_detach(struct ioasid_device *idev, struct ioasid_ioas *ioas)
 	spin_lock(&ioasid_attachments_lock);
 	att = ioasid_find_attachment(idev, ioas);
 	if (att)
-		ioasid_end_attachment(att);
+		ioasid_end_attachment(att, false);
 	else
 		spin_unlock(&ioasid_attachments_lock);
 	mutex_unlock(&idev->lock);

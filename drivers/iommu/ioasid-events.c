@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Events of /dev/ioasid: ids that are released, and faults of devices
+ * Events of /dev/ioasid: ids that are released, faults of devices, devices that go
  *
  * All are in one list, in the order in which they happened. The event that an id is
  * released is what is kept of the id anyway, so it needs no memory and is never lost.
  * Faults can be any number: they have a fixed number of records of the file, which are
- * made before a device is attached, and beyond that are counted only.
+ * made before a device is attached, and beyond that are counted only. The event that a
+ * device went away is made with its attachment, as there may be no memory then.
  */
 #include <linux/fs.h>
 #include <linux/list.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -46,15 +45,31 @@ struct ioasid_user_fault {
 	u32 lost;
 };
 
+/**
+ * struct ioasid_user_detached - a device that went away, or may do so
+ * @event: in events of struct ioasid_user, when it did; state IOASID_USER_DETACHED
+ * @spid: as in struct ioasid_event_detached
+ */
+struct ioasid_user_detached {
+	struct ioasid_user_id event;
+	u32 spid;
+};
+
 union ioasid_user_event {
 	struct ioasid_event header;
 	struct ioasid_event_freed freed;
 	struct ioasid_event_fault fault;
+	struct ioasid_event_detached detached;
 };
 
 static struct ioasid_user_fault *to_fault(struct ioasid_user_id *event)
 {
 	return container_of(event, struct ioasid_user_fault, event);
+}
+
+static struct ioasid_user_detached *to_detached(struct ioasid_user_id *event)
+{
+	return container_of(event, struct ioasid_user_detached, event);
 }
 
 /*
@@ -92,7 +107,9 @@ void ioasid_events_free(struct ioasid_user *user)
 
 	cancel_work_sync(&user->wake_work);
 	list_for_each_entry_safe(event, next, &user->events, list) {
-		if (event->state != IOASID_USER_FAULT)
+		if (event->state == IOASID_USER_DETACHED)
+			ioasid_events_free_detached(event);
+		else if (event->state != IOASID_USER_FAULT)
 			kfree(event);
 		cond_resched();
 	}
@@ -185,6 +202,57 @@ void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
 	spin_unlock_irqrestore(&user->lock, flags);
 }
 
+/**
+ * ioasid_events_alloc_detached - make the event that a device went away
+ * @id: the IOASID that it is attached to
+ * @cookie: of the attachment
+ *
+ * Context: Process context, may sleep. Memory is charged to the caller's cgroup.
+ * Return: the event, NULL when there is no memory.
+ */
+struct ioasid_user_id *ioasid_events_alloc_detached(ioasid_t id, u64 cookie)
+{
+	struct ioasid_user_detached *detached;
+
+	detached = kzalloc(sizeof(*detached), GFP_KERNEL_ACCOUNT);
+	if (!detached)
+		return NULL;
+	detached->event.id = id;
+	detached->event.cookie = cookie;
+	detached->event.state = IOASID_USER_DETACHED;
+	return &detached->event;
+}
+
+/**
+ * ioasid_events_add_detached - add the event that a device went away
+ * @user: the file, which is not freed meanwhile
+ * @detached: the event, set to NULL unless the file is being closed
+ *
+ * Context: Process context.
+ */
+void ioasid_events_add_detached(struct ioasid_user *user,
+				struct ioasid_user_id **detached)
+{
+	to_detached(*detached)->spid = ioasid_spid_of((*detached)->id);
+
+	spin_lock_irq(&user->lock);
+	if (!user->closed) {
+		ioasid_events_add(user, *detached);
+		*detached = NULL;
+	}
+	spin_unlock_irq(&user->lock);
+}
+
+/**
+ * ioasid_events_free_detached - free the event that a device went away
+ * @detached: the event, in no list; or NULL
+ */
+void ioasid_events_free_detached(struct ioasid_user_id *detached)
+{
+	if (detached)
+		kfree(to_detached(detached));
+}
+
 /* The oldest event, which stays while read_mutex is held; NULL for none */
 static struct ioasid_user_id *ioasid_events_peek(struct ioasid_user *user)
 {
@@ -207,42 +275,55 @@ static void ioasid_events_describe(struct ioasid_user_id *event,
 	struct ioasid_user_fault *fault;
 
 	memset(out, 0, sizeof(*out));
-	if (event->state != IOASID_USER_FAULT) {
+	switch (event->state) {
+	case IOASID_USER_FAULT:
+		fault = to_fault(event);
+		out->fault = (struct ioasid_event_fault) {
+			.header.size = sizeof(out->fault),
+			.header.type = IOASID_EVENT_FAULT,
+			.ioasid = event->id,
+			.cookie = event->cookie,
+			.addr = fault->addr,
+			.spid = fault->spid,
+			.perm = fault->perm,
+			.reason = fault->reason,
+			.hw_reason = fault->hw_reason,
+			.lost = fault->lost,
+		};
+		break;
+	case IOASID_USER_DETACHED:
+		out->detached = (struct ioasid_event_detached) {
+			.header.size = sizeof(out->detached),
+			.header.type = IOASID_EVENT_DETACHED,
+			.ioasid = event->id,
+			.cookie = event->cookie,
+			.spid = to_detached(event)->spid,
+		};
+		break;
+	default:
 		out->freed = (struct ioasid_event_freed) {
 			.header.size = sizeof(out->freed),
 			.header.type = IOASID_EVENT_FREED,
 			.ioasid = event->id,
 			.cookie = event->cookie,
 		};
-		return;
 	}
-	fault = to_fault(event);
-	out->fault = (struct ioasid_event_fault) {
-		.header.size = sizeof(out->fault),
-		.header.type = IOASID_EVENT_FAULT,
-		.ioasid = event->id,
-		.cookie = event->cookie,
-		.addr = fault->addr,
-		.spid = fault->spid,
-		.perm = fault->perm,
-		.reason = fault->reason,
-		.hw_reason = fault->hw_reason,
-		.lost = fault->lost,
-	};
 }
 
 /* @event was read. */
 static void ioasid_events_consume(struct ioasid_user *user,
 				  struct ioasid_user_id *event)
 {
-	bool is_fault = event->state == IOASID_USER_FAULT;
+	u8 state = event->state;
 
 	spin_lock_irq(&user->lock);
 	list_del(&event->list);
-	if (is_fault)
+	if (state == IOASID_USER_FAULT)
 		list_add(&event->list, &user->free_faults);
 	spin_unlock_irq(&user->lock);
-	if (!is_fault)
+	if (state == IOASID_USER_DETACHED)
+		ioasid_events_free_detached(event);
+	else if (state != IOASID_USER_FAULT)
 		kfree_rcu(event, rcu);
 }
 

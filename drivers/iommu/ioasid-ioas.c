@@ -99,6 +99,7 @@ struct ioasid_ioas *ioasid_ioas_alloc(void)
 	mutex_init(&ioas->attach_lock);
 	ioas->maps = RB_ROOT;
 	INIT_LIST_HEAD(&ioas->reserved);
+	INIT_LIST_HEAD(&ioas->passages);
 	INIT_LIST_HEAD(&ioas->attached);
 	ioasid_ioas_list(ioas);
 	return ioas;

@@ -77,8 +77,9 @@ struct ioasid_reserved {
  * @mapped: bytes that they have
  * @reserved: struct ioasid_reserved, in no order; none overlaps a mapping
  * @attach_lock: serialises attaching with the end of the address space; protects
- *		 @dead. Outside of @lock
+ *		 @dead and @passages. Outside of @lock
  * @dead: it is being freed: there will be no new mapping and no new attachment
+ * @passages: struct ioasid_passage, one for each device it is attached to
  * @attached: struct ioasid_attachment, under ioasid_attachments_lock
  *
  * Locks are taken in this order: @map_mutex, @attach_lock, @lock.
@@ -98,9 +99,10 @@ struct ioasid_ioas {
 	u32 nr_maps;
 	u64 mapped;
 	struct list_head reserved;
-	/* dead */
+	/* dead, passages */
 	struct mutex attach_lock;
 	bool dead;
+	struct list_head passages;
 	struct list_head attached;
 };
 

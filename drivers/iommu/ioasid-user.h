@@ -33,6 +33,7 @@ struct iommu_pasid_fault;
  * @IOASID_USER_SILENT: it does not wait for that
  * @IOASID_USER_RELEASED: the core has no such id any more
  * @IOASID_USER_FAULT: none of these: no id, but a fault under one (ioasid-events.c)
+ * @IOASID_USER_DETACHED: nor that: a device that it was attached to went away
  */
 enum ioasid_user_state {
 	IOASID_USER_NEW,
@@ -42,6 +43,7 @@ enum ioasid_user_state {
 	IOASID_USER_SILENT,
 	IOASID_USER_RELEASED,
 	IOASID_USER_FAULT,
+	IOASID_USER_DETACHED,
 };
 
 /**
@@ -169,6 +171,10 @@ int ioasid_events_make_room(struct ioasid_user *user);
 void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event);
 void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
 			     const struct iommu_pasid_fault *fault);
+struct ioasid_user_id *ioasid_events_alloc_detached(ioasid_t id, u64 cookie);
+void ioasid_events_add_detached(struct ioasid_user *user,
+				struct ioasid_user_id **detached);
+void ioasid_events_free_detached(struct ioasid_user_id *detached);
 ssize_t ioasid_user_read(struct file *file, char __user *buf, size_t count,
 			 loff_t *ppos);
 __poll_t ioasid_user_poll(struct file *file, poll_table *wait);

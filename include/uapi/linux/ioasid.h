@@ -422,24 +422,31 @@ struct ioasid_device_info {
  * @flags: must be 0
  * @ioasid_fd: a file of /dev/ioasid
  * @ioasid: an IOASID_TYPE_IOVA of it
- * @cookie: any number; faults of the device under this IOASID have it
+ * @cookie: any number, by which events of the device under this IOASID name it
  * @out_pasid: the PASID that the device has to tag its requests with
  * @__reserved: must be 0
  *
  * From now on requests of the device with this PASID reach what is mapped. Each other
  * one is refused, and is an event IOASID_EVENT_FAULT of ioasid_fd; not so where the
  * device asks for the translation first (ATS), and gets none for an answer. It ends by
- * DETACH, by FREE, or with the last close of one of both files.
+ * DETACH, by FREE, or with the last close of one of both files. When the device goes
+ * away before, there is an event IOASID_EVENT_DETACHED.
  *
- *  - EBUSY: It is attached to the device already, or is being freed.
+ * Files of work queues have one IOASID each, at a time. One IOASID can be attached by way
+ * of several files of one device; faults have the cookie of one of them.
+ *
+ *  - EBUSY: It is attached by way of this file already, or another one is where there can
+ *    be one only, or it is being freed.
  *  - EINVAL: The IOASID is higher than what the device can send, or of another type;
  *    the device cannot be told from others, or not be kept from reaching them; its
  *    IOMMU was added later, and can do less than the others.
  *  - EADDRINUSE: Something is mapped where addresses are reserved for the device.
  *  - EOPNOTSUPP: The device or its IOMMU has no PASIDs, or the IOMMU was added later
  *    and cannot be told to snoop caches as the others.
- *  - ENODEV: The device is not behind an IOMMU, or its IOMMU has no memory for it.
+ *  - ENODEV: The device is not behind an IOMMU, or its IOMMU has no memory for it; or it
+ *    went away under this file.
  *  - ENOSPC: The IOMMU has no room for another page table.
+ *  - EPERM: The file is of a work queue that another process has opened.
  */
 struct ioasid_device_attach {
 	__u32 size;
@@ -478,12 +485,14 @@ struct ioasid_device_detach {
  * enum ioasid_event_type - types of events
  * @IOASID_EVENT_FREED: struct ioasid_event_freed
  * @IOASID_EVENT_FAULT: struct ioasid_event_fault
+ * @IOASID_EVENT_DETACHED: struct ioasid_event_detached
  *
- * 0 is not used.
+ * 0 and 3 are not used.
  */
 enum ioasid_event_type {
 	IOASID_EVENT_FREED = 1,
 	IOASID_EVENT_FAULT = 2,
+	IOASID_EVENT_DETACHED = 4,
 };
 
 /**
@@ -574,6 +583,26 @@ struct ioasid_event_fault {
 	__u32 reason;
 	__u32 hw_reason;
 	__u32 lost;
+	__u32 __reserved;
+};
+
+/**
+ * struct ioasid_event_detached - a device went away that an IOASID was attached to
+ * @header: type IOASID_EVENT_DETACHED, flags 0
+ * @ioasid: the IOASID
+ * @cookie: cookie of DEVICE_ATTACH
+ * @spid: SPID of the IOASID at that time, 0xffffffff for none
+ * @__reserved: 0
+ *
+ * For a work queue: it was disabled, or its device was removed or has halted. What was
+ * submitted has ended, the IOASID is detached, and all else of it is as it was. There is
+ * none for what ends by an ioctl or a close.
+ */
+struct ioasid_event_detached {
+	struct ioasid_event header;
+	__u32 ioasid;
+	__aligned_u64 cookie;
+	__u32 spid;
 	__u32 __reserved;
 };
 
