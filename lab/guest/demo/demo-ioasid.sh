@@ -1,4 +1,4 @@
-# The step of the demonstration about a driver in user space; demo.sh brings step, die and the functions of dsa-lib.sh.
+# The steps of the demonstration about what user space attaches to devices; demo.sh brings step, die and the functions of dsa-lib.sh.
 # shellcheck shell=sh
 
 # shellcheck source=lab/guest/lib/pasid-lib.sh
@@ -13,3 +13,8 @@ dmesg -c >/dev/null
 sed 's/^/   /' /tmp/dsa-copy
 quiet DMAR || die "the fault is in the log"
 bind $device -
+
+step "Three processes share a queue of the DSA, each with an IOASID: two have data at one address, the third has nothing there"
+dmesg -c >/dev/null
+/lab/ioas-wq-share demo || die "the processes"
+quiet "fault addr" || die "the fault is in the log"

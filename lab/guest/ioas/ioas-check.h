@@ -6,20 +6,13 @@
 #include <poll.h>
 
 #include "ioas-user.h"
+#include "tap-fault.h"
 
 #define RW (IOASID_MAP_READ | IOASID_MAP_WRITE)
 #define FIXED IOASID_MAP_FIXED_IOVA
 #define HUGE (2 * MEGA)
 
 static struct requester dev;
-static int number, failed;
-
-static inline void check(int ok, const char *name)
-{
-	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
-	fflush(stdout);
-	failed |= !ok;
-}
 
 static inline int is_err(int got, int want)
 {

@@ -13,6 +13,7 @@ static int number, failed;
 static inline void check(int ok, const char *name)
 {
 	printf("%sok %d %s\n", ok ? "" : "not ", ++number, name);
+	fflush(stdout);
 	failed |= !ok;
 }
 

@@ -128,6 +128,20 @@ static inline long number_in(const char *name, const char *word)
 	return at ? atol(at + strlen(word)) : -1;
 }
 
+/* How many lines of a file have it; none when there is no such file */
+static inline int line_count(const char *name, const char *words)
+{
+	FILE *file = fopen(name, "r");
+	static char line[1024];
+	int count = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		count += !!strstr(line, words);
+	if (file)
+		fclose(file);
+	return count;
+}
+
 static inline long ids_charged(void)
 {
 	return number_in(CGROUP "/ioasids.current", "");

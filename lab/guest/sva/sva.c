@@ -257,20 +257,6 @@ static void test_killed(void)
 
 #define TRACING "/sys/kernel/debug/tracing/"
 
-/* How many lines of a file have it; none when there is no such file */
-static int line_count(const char *name, const char *words)
-{
-	FILE *file = fopen(name, "r");
-	static char line[1024];
-	int count = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		count += !!strstr(line, words);
-	if (file)
-		fclose(file);
-	return count;
-}
-
 /* The PASIDs that the IOASID core has allocated, on a kernel that has one */
 static int pasids(void)
 {
