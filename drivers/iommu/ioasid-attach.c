@@ -31,6 +31,7 @@
 #include "ioasid-user.h"
 #include "iommu-pasid-fault.h"
 #include "iommu-priv.h"
+#include "iommu-sva-domain.h"
 
 /* A copy of the caller's struct, zero-extended */
 union ioasid_device_args {
@@ -460,7 +461,11 @@ static int ioasid_device_attach(struct ioasid_device *idev,
 	ret = ioasid_ioas_get(user, attach->ioasid, true, &ioas);
 	if (ret)
 		goto out_file;
-	ret = ioasid_attach(idev, user, ioas, attach);
+	/* Whose memory it is has to agree */
+	if (iommu_domain_is_sva(ioas->domain) && ioas->domain->mm != current->mm)
+		ret = -EPERM;
+	else
+		ret = ioasid_attach(idev, user, ioas, attach);
 	if (ret) {
 		ioasid_ioas_put(ioas);
 	} else {
@@ -522,6 +527,8 @@ static int ioasid_device_info(struct ioasid_device *idev,
 	ioasid_ioas_info(&machine);
 	info->out_ioasid_last = limit ? limit - 1 : 0;
 	info->out_types = limit ? machine.out_types : 0;
+	if (!iommu_dev_has_sva(idev->dev))
+		info->out_types &= ~BIT(IOASID_TYPE_SVA);
 	return 0;
 }
 

@@ -238,7 +238,7 @@ static int ioasid_user_alloc(struct ioasid_user *user,
 	struct ioasid_user_id *uid;
 	int ret;
 
-	if (alloc->type != IOASID_TYPE_NONE && alloc->type != IOASID_TYPE_IOVA)
+	if (alloc->type > IOASID_TYPE_SVA)
 		return -EOPNOTSUPP;
 	if (alloc->min > alloc->max)
 		return -EINVAL;
@@ -250,8 +250,8 @@ static int ioasid_user_alloc(struct ioasid_user *user,
 		return -ENOMEM;
 	uid->cookie = alloc->cookie;
 	uid->state = IOASID_USER_NEW;
-	if (alloc->type == IOASID_TYPE_IOVA) {
-		ioas = ioasid_ioas_alloc();
+	if (alloc->type != IOASID_TYPE_NONE) {
+		ioas = ioasid_ioas_alloc(alloc->type);
 		ret = PTR_ERR_OR_ZERO(ioas);
 		if (ret)
 			goto err_free;

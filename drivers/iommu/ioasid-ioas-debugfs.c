@@ -17,6 +17,7 @@
 #include <linux/sizes.h>
 
 #include "ioasid-ioas.h"
+#include "iommu-sva-domain.h"
 #include "iommu-user.h"
 
 /* Protects the list, in which an address space is as long as there is a reference. */
@@ -136,6 +137,11 @@ static int ioasid_spaces_show(struct seq_file *m, void *p)
 {
 	struct ioasid_ioas *ioas = p;
 
+	if (iommu_domain_is_sva(ioas->domain)) {
+		seq_printf(m, "ioasid %u attached %u sva\n",
+			   READ_ONCE(ioas->id), ioasid_ioas_attachments(ioas));
+		return 0;
+	}
 	seq_printf(m, "ioasid %u attached %u mappings %u bytes %llu pages",
 		   READ_ONCE(ioas->id), ioasid_ioas_attachments(ioas),
 		   READ_ONCE(ioas->nr_maps), READ_ONCE(ioas->mapped));

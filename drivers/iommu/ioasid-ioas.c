@@ -20,6 +20,7 @@
 
 #include "ioasid-ioas.h"
 #include "ioasid-user.h"
+#include "iommu-sva-domain.h"
 #include "iommu-user.h"
 
 /* As many as VFIO type1 lets a container have, unless told otherwise */
@@ -69,16 +70,33 @@ void ioasid_ioas_info(struct ioasid_get_info *info)
 	info->out_iova_last = READ_ONCE(ioasid_iova_last);
 	if (info->out_page_sizes)
 		info->out_types |= BIT(IOASID_TYPE_IOVA);
+	if (iommu_has_sva_domains())
+		info->out_types |= BIT(IOASID_TYPE_SVA);
+}
+
+static struct iommu_domain *ioasid_ioas_alloc_domain(u32 type)
+{
+	struct iommu_domain *domain;
+
+	if (type == IOASID_TYPE_SVA)
+		return iommu_domain_alloc_sva();
+	domain = iommu_domain_alloc_user(0);
+	if (!IS_ERR(domain))
+		ioasid_ioas_learn(domain);
+	return domain;
 }
 
 /**
- * ioasid_ioas_alloc - make an address space in which nothing is mapped
+ * ioasid_ioas_alloc - make an address space
+ * @type: IOASID_TYPE_IOVA: one in which nothing is mapped; IOASID_TYPE_SVA: that of the
+ *	  current process
  *
- * Context: Process context, may sleep. Memory is charged to the caller's cgroup.
+ * Context: Process context, may sleep, for SVA also for the mmap_lock of the process.
+ * Memory is charged to the caller's cgroup.
  * Return: it, with a reference; or an ERR_PTR(): -EOPNOTSUPP when the machine cannot
- * have one; -ENOMEM.
+ * have one; for SVA, -ENOSPC when the process has many, and -EINTR; -ENOMEM.
  */
-struct ioasid_ioas *ioasid_ioas_alloc(void)
+struct ioasid_ioas *ioasid_ioas_alloc(u32 type)
 {
 	struct iommu_domain *domain;
 	struct ioasid_ioas *ioas;
@@ -86,12 +104,11 @@ struct ioasid_ioas *ioasid_ioas_alloc(void)
 	ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
 	if (!ioas)
 		return ERR_PTR(-ENOMEM);
-	domain = iommu_domain_alloc_user(0);
+	domain = ioasid_ioas_alloc_domain(type);
 	if (IS_ERR(domain)) {
 		kfree(ioas);
 		return ERR_CAST(domain);
 	}
-	ioasid_ioas_learn(domain);
 	refcount_set(&ioas->refs, 1);
 	ioas->domain = domain;
 	mutex_init(&ioas->map_mutex);
@@ -239,6 +256,9 @@ int ioasid_ioas_reserve(struct ioasid_ioas *ioas, struct device *dev)
 	LIST_HEAD(list);
 	int ret;
 
+	/* Nothing is mapped there by MAP */
+	if (iommu_domain_is_sva(ioas->domain))
+		return 0;
 	ret = ioasid_reserved_of(dev, &list);
 	mutex_lock(&ioas->lock);
 	list_for_each_entry(reserved, &list, link) {
@@ -438,6 +458,19 @@ int ioasid_ioas_get(struct ioasid_user *user, ioasid_t id, bool keep_id,
 	return ret;
 }
 
+/* One with mappings of its own; -EINVAL for other types, too */
+static int ioasid_ioas_get_maps(struct ioasid_user *user, ioasid_t id,
+				struct ioasid_ioas **ioas)
+{
+	int ret = ioasid_ioas_get(user, id, false, ioas);
+
+	if (!ret && iommu_domain_is_sva((*ioas)->domain)) {
+		ioasid_ioas_put(*ioas);
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
 /*
  * Find an address space for a command that changes it. Returns with map_mutex held,
  * and a reference; or an error.
@@ -448,7 +481,7 @@ static int ioasid_ioas_lock(struct ioasid_user *user, ioasid_t id,
 	struct ioasid_ioas *ioas;
 	int ret;
 
-	ret = ioasid_ioas_get(user, id, false, &ioas);
+	ret = ioasid_ioas_get_maps(user, id, &ioas);
 	if (ret)
 		return ret;
 
@@ -680,7 +713,7 @@ int ioasid_user_get_iova_ranges(struct ioasid_user *user,
 	ranges = kcalloc(room ?: 1, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
-	ret = ioasid_ioas_get(user, get->ioasid, false, &ioas);
+	ret = ioasid_ioas_get_maps(user, get->ioasid, &ioas);
 	if (ret)
 		goto out;
 	end = ioas->domain->geometry.aperture_end;

@@ -184,7 +184,7 @@ __poll_t ioasid_user_poll(struct file *file, poll_table *wait);
 void ioasid_ioas_init(void);
 void ioasid_ioas_exit(void);
 void ioasid_ioas_info(struct ioasid_get_info *info);
-struct ioasid_ioas *ioasid_ioas_alloc(void);
+struct ioasid_ioas *ioasid_ioas_alloc(u32 type);
 int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 			struct ioasid_ioas *ioas);
 struct ioasid_ioas *ioasid_ioas_find(struct ioasid_user *user, ioasid_t id);
@@ -236,7 +236,7 @@ static inline void ioasid_ioas_info(struct ioasid_get_info *info)
 	info->out_iova_last = 0;
 }
 
-static inline struct ioasid_ioas *ioasid_ioas_alloc(void)
+static inline struct ioasid_ioas *ioasid_ioas_alloc(u32 type)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }

@@ -201,8 +201,9 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	lockdep_assert_held(&group->mutex);
 	if (!dev->iommu || !dev->iommu->iommu_dev)
 		return -ENODEV;
-	/* The operations take the domain, and the device, for their driver's. */
-	if (domain->ops != dev_iommu_ops(dev)->default_domain_ops)
+	/* Operations of drivers take the domain, and the device, for their own. */
+	if (domain->type != IOMMU_DOMAIN_SVA &&
+	    domain->ops != dev_iommu_ops(dev)->default_domain_ops)
 		return -EINVAL;
 	if (!domain->ops->set_dev_pasid || !domain->ops->remove_dev_pasid)
 		return -EOPNOTSUPP;

@@ -9,7 +9,12 @@
 
 #include "iommu-user.h"
 
-static const struct iommu_ops *iommu_user_ops(void)
+/**
+ * iommu_user_ops - the IOMMU driver that makes domains for users
+ *
+ * Return: its operations; NULL when there is none.
+ */
+const struct iommu_ops *iommu_user_ops(void)
 {
 #ifdef CONFIG_PCI
 	/* Only PCI devices have PASIDs that the core attaches */

@@ -8,8 +8,10 @@
 #include <linux/types.h>
 
 struct iommu_domain;
+struct iommu_ops;
 struct iommu_run;
 
+const struct iommu_ops *iommu_user_ops(void);
 struct iommu_domain *iommu_domain_alloc_user(u32 flags);
 int iommu_map_nosync(struct iommu_domain *domain, unsigned long iova,
 		     phys_addr_t paddr, size_t size, int prot, gfp_t gfp);

@@ -380,3 +380,59 @@ void iommu_sva_drain_end(struct iommu_sva *handle)
 	iommu_group_put(group);
 }
 EXPORT_SYMBOL_GPL(iommu_sva_drain_end);
+
+/**
+ * iommu_pasid_drain_begin - let a device come to an end with its work for a PASID
+ * @dev: the device
+ * @pasid: a PASID that a domain is attached to, or not any more
+ *
+ * As iommu_sva_drain_begin(). Who else the domain is attached for, by way of another
+ * queue of the device, is not known here: page requests are answered as invalid when
+ * the drain takes more than a second. iommu_pasid_drain_end() must follow.
+ *
+ * Context: Process context, may sleep, but not for handlers of faults.
+ */
+void iommu_pasid_drain_begin(struct device *dev, ioasid_t pasid)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iopf_pasid *p;
+
+	if (!group)
+		return;
+	mutex_lock(&group->mutex);
+	p = iopf_pasid_get(dev, pasid);
+	if (p) {
+		schedule_delayed_work(&p->late, IOPF_PASID_PATIENCE);
+		p->drains++;
+		iopf_pasid_put(p);
+	}
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+EXPORT_SYMBOL_GPL(iommu_pasid_drain_begin);
+
+/**
+ * iommu_pasid_drain_end - the device has drained, or failed to
+ * @dev: the device
+ * @pasid: the PASID
+ *
+ * Context: Process context, may sleep, but not for handlers of faults.
+ */
+void iommu_pasid_drain_end(struct device *dev, ioasid_t pasid)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iopf_pasid *p;
+
+	if (!group)
+		return;
+	mutex_lock(&group->mutex);
+	p = iopf_pasid_get(dev, pasid);
+	/* It may be another one than that of the beginning */
+	if (p && p->drains && !--p->drains)
+		iopf_pasid_unblock(p);
+	if (p)
+		iopf_pasid_put(p);
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+EXPORT_SYMBOL_GPL(iommu_pasid_drain_end);

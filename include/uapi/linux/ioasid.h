@@ -54,7 +54,7 @@
  * @IOASID_TYPE_NONE: a number
  * @IOASID_TYPE_IOVA: an I/O address space: a page table that the kernel manages, in
  *		      which MAP maps memory of processes
- * @IOASID_TYPE_SVA: not supported yet: the address space of the process
+ * @IOASID_TYPE_SVA: the address space of the process that calls ALLOC
  * @IOASID_TYPE_PGTABLE: not supported yet: a page table of the user
  * @IOASID_TYPE_EPT: reserved: the page table of a KVM guest
  * @IOASID_TYPE_PASID_TABLE: reserved: a table of PASIDs of the user
@@ -132,6 +132,11 @@ struct ioasid_get_info {
  * In an IOASID_TYPE_IOVA nothing is mapped at first. The page sizes and addresses
  * that it can have are those of all IOMMUs of the machine, whatever it will be
  * attached to.
+ *
+ * With an IOASID_TYPE_SVA a device has the addresses of the process that calls ALLOC, and
+ * page faults of its own. When the process has ended or called exec, everything is
+ * refused, and the IOASID stays. MAP, UNMAP and GET_IOVA_RANGES are EINVAL. A process can
+ * have 16 of them (ENOSPC).
  *
  * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows. What
  * is mapped stays so until the file is closed, or has an IOASID of the same number.
@@ -442,11 +447,13 @@ struct ioasid_device_info {
  *    IOMMU was added later, and can do less than the others.
  *  - EADDRINUSE: Something is mapped where addresses are reserved for the device.
  *  - EOPNOTSUPP: The device or its IOMMU has no PASIDs, or the IOMMU was added later
- *    and cannot be told to snoop caches as the others.
+ *    and cannot be told to snoop caches as the others; for SVA, page faults of the device
+ *    are not served, those of VFIO never.
  *  - ENODEV: The device is not behind an IOMMU, or its IOMMU has no memory for it; or it
  *    went away under this file.
  *  - ENOSPC: The IOMMU has no room for another page table.
- *  - EPERM: The file is of a work queue that another process has opened.
+ *  - EPERM: The file is of a work queue that another process has opened; or the IOASID is
+ *    of type SVA and of another process.
  */
 struct ioasid_device_attach {
 	__u32 size;

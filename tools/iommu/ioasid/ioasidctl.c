@@ -83,6 +83,7 @@ static long read_number(const char *path, const char *key)
 static const char * const type_names[] = {
 	[IOASID_TYPE_NONE] = "none",
 	[IOASID_TYPE_IOVA] = "iova",
+	[IOASID_TYPE_SVA] = "sva",
 };
 
 /* What an I/O address space can have, if there can be one */

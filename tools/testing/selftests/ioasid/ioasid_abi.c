@@ -107,6 +107,12 @@ OFFSET(ioasid_device_detach, ioasid_fd, 8);
 OFFSET(ioasid_device_detach, ioasid, 12);
 OFFSET(ioasid_device_detach, __reserved, 16);
 
+NUMBER(IOASID_EVENT_DETACHED, 4);
+NUMBER(sizeof(struct ioasid_event_detached), 32);
+OFFSET(ioasid_event_detached, ioasid, 12);
+OFFSET(ioasid_event_detached, cookie, 16);
+OFFSET(ioasid_event_detached, spid, 24);
+OFFSET(ioasid_event_detached, __reserved, 28);
 NUMBER(sizeof(struct ioasid_event_fault), 56);
 OFFSET(ioasid_event_fault, ioasid, 12);
 OFFSET(ioasid_event_fault, cookie, 16);
@@ -702,7 +708,7 @@ TEST_F(dev, info_of_iova_agrees_with_alloc)
 TEST_F(dev, other_types_are_eopnotsupp)
 {
 	static const uint32_t types[] = {
-		IOASID_TYPE_SVA, IOASID_TYPE_PGTABLE,
+		IOASID_TYPE_PGTABLE,
 		IOASID_TYPE_EPT, IOASID_TYPE_PASID_TABLE,
 		IOASID_TYPE_PASID_TABLE + 1, 31, 32, UINT32_MAX,
 	};
@@ -711,7 +717,8 @@ TEST_F(dev, other_types_are_eopnotsupp)
 
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
 	EXPECT_EQ(1U << IOASID_TYPE_NONE,
-		  info.out_types & ~(1U << IOASID_TYPE_IOVA));
+		  info.out_types & ~(1U << IOASID_TYPE_IOVA |
+				     1U << IOASID_TYPE_SVA));
 	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		struct ioasid_alloc arg = {
 			.size = sizeof(arg),
@@ -722,6 +729,67 @@ TEST_F(dev, other_types_are_eopnotsupp)
 		EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, IOASID_ALLOC, &arg));
 	}
 	EXPECT_EQ(0, nr_allocated(self->fd));
+}
+
+/* As many as one process can have */
+#define SVA_MAX	16
+
+TEST_F(dev, sva_as_out_types_says)
+{
+	struct ioasid_alloc arg = {
+		.size = sizeof(arg),
+		.type = IOASID_TYPE_SVA,
+		.max = UINT32_MAX,
+	};
+	uint32_t ids[SVA_MAX], pending;
+	struct ioasid_get_info info;
+	unsigned int i;
+
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	if (!(info.out_types & 1U << IOASID_TYPE_SVA)) {
+		EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, IOASID_ALLOC, &arg));
+		EXPECT_EQ(0, nr_allocated(self->fd));
+		return;
+	}
+	for (i = 0; i < SVA_MAX; i++) {
+		ASSERT_EQ(0, cmd(self->fd, IOASID_ALLOC, &arg));
+		ids[i] = arg.out_ioasid;
+	}
+	EXPECT_EQ(ENOSPC, cmd(self->fd, IOASID_ALLOC, &arg));
+	EXPECT_EQ(SVA_MAX, nr_allocated(self->fd));
+	for (i = 0; i < SVA_MAX; i++) {
+		EXPECT_EQ(0, cmd_free(self->fd, ids[i], &pending));
+		EXPECT_EQ(0, pending);
+	}
+	/* None of them is counted any more */
+	EXPECT_EQ(0, cmd(self->fd, IOASID_ALLOC, &arg));
+	EXPECT_EQ(1, nr_allocated(self->fd));
+}
+
+TEST_F(dev, sva_has_no_mappings)
+{
+	struct ioasid_alloc arg = {
+		.size = sizeof(arg),
+		.type = IOASID_TYPE_SVA,
+		.max = UINT32_MAX,
+	};
+	struct ioasid_get_iova_ranges ranges = { .size = sizeof(ranges) };
+	struct ioasid_map map = {
+		.size = sizeof(map),
+		.flags = IOASID_MAP_READ,
+		.user_va = (uintptr_t)self & ~4095ULL,
+		.length = 4096,
+	};
+	struct ioasid_unmap unmap = { .size = sizeof(unmap), .length = 4096 };
+
+	if (cmd(self->fd, IOASID_ALLOC, &arg) == EOPNOTSUPP)
+		SKIP(return, "no IOMMU that walks tables of processes");
+	map.ioasid = arg.out_ioasid;
+	unmap.ioasid = arg.out_ioasid;
+	ranges.ioasid = arg.out_ioasid;
+	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_MAP, &map));
+	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_UNMAP, &unmap));
+	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_GET_IOVA_RANGES, &ranges));
 }
 
 TEST_F(dev, write_seek_and_mmap_fail)
