@@ -46,17 +46,18 @@ union ioasid_device_args {
  * @of_ioas: in passages of struct ioasid_ioas
  * @dev: the device
  * @pasid: the PASID that it tags its requests with: the IOASID
- * @users: attachments by way of several files of the device, as work queues have one
- *	   each; under attach_lock
+ * @attachments: struct ioasid_attachment: several files of the device, as of work queues
+ *		 with one each; under attach_lock
  * @user: the file of /dev/ioasid, which is notified of faults
- * @cookie: of one of the attachments: faults do not tell by way of which they came
+ * @cookie: of the first one, as faults do not tell by way of which they came; under the
+ *	    lock of @user
  * @sink: gets the faults
  */
 struct ioasid_passage {
 	struct list_head of_ioas;
 	struct device *dev;
 	ioasid_t pasid;
-	unsigned int users;
+	struct list_head attachments;
 	struct ioasid_user *user;
 	u64 cookie;
 	struct iommu_fault_sink sink;
@@ -67,6 +68,7 @@ struct ioasid_passage {
  * @refs: one of who ends it, one of each who waits for that
  * @of_device: in attached of struct ioasid_device
  * @of_ioas: in attached of struct ioasid_ioas
+ * @of_passage: in attachments of @passage
  * @ioas: the address space, with a reference
  * @idev: what @of_device is in; its driver ends all attachments before it goes
  * @dev: the device, with a reference
@@ -81,6 +83,7 @@ struct ioasid_attachment {
 	refcount_t refs;
 	struct list_head of_device;
 	struct list_head of_ioas;
+	struct list_head of_passage;
 	struct ioasid_ioas *ioas;
 	struct ioasid_device *idev;
 	struct device *dev;
@@ -113,7 +116,7 @@ static void ioasid_report_fault(struct iommu_fault_sink *sink,
 						      sink);
 
 	ioasid_events_add_fault(passage->user, passage->pasid,
-				READ_ONCE(passage->cookie), fault);
+				&passage->cookie, fault);
 }
 
 static struct ioasid_passage *ioasid_passage_find(struct ioasid_ioas *ioas,
@@ -135,17 +138,16 @@ static int ioasid_passage_open(struct ioasid_attachment *att, ioasid_t pasid)
 	struct ioasid_passage *passage = ioasid_passage_find(ioas, att->dev);
 	int ret;
 
-	if (passage) {
-		passage->users++;
-		att->passage = passage;
-		return 0;
-	}
+	if (passage && !att->idev->ops)
+		return -EBUSY;
+	if (passage)
+		goto out;
 	passage = kzalloc(sizeof(*passage), GFP_KERNEL_ACCOUNT);
 	if (!passage)
 		return -ENOMEM;
 	passage->dev = att->dev;
 	passage->pasid = pasid;
-	passage->users = 1;
+	INIT_LIST_HEAD(&passage->attachments);
 	passage->user = att->user;
 	passage->cookie = att->cookie;
 	passage->sink.report = ioasid_report_fault;
@@ -158,6 +160,8 @@ static int ioasid_passage_open(struct ioasid_attachment *att, ioasid_t pasid)
 	if (ret)
 		goto err_unreserve;
 	list_add_tail(&passage->of_ioas, &ioas->passages);
+out:
+	list_add_tail(&att->of_passage, &passage->attachments);
 	att->passage = passage;
 	return 0;
 
@@ -173,15 +177,15 @@ static void ioasid_passage_close(struct ioasid_attachment *att)
 {
 	struct ioasid_passage *passage = att->passage;
 	struct ioasid_ioas *ioas = att->ioas;
-	struct ioasid_attachment *other;
+	struct ioasid_attachment *first;
 
 	lockdep_assert_held(&ioas->attach_lock);
-	if (--passage->users) {
-		spin_lock(&ioasid_attachments_lock);
-		list_for_each_entry(other, &ioas->attached, of_ioas)
-			if (other != att && other->passage == passage)
-				WRITE_ONCE(passage->cookie, other->cookie);
-		spin_unlock(&ioasid_attachments_lock);
+	list_del(&att->of_passage);
+	first = list_first_entry_or_null(&passage->attachments,
+					 struct ioasid_attachment, of_passage);
+	if (first) {
+		ioasid_events_set_cookie(passage->user, &passage->cookie,
+					 first->cookie);
 		return;
 	}
 	list_del(&passage->of_ioas);
@@ -224,6 +228,7 @@ static void ioasid_end_attachment(struct ioasid_attachment *att, bool lost)
 		spin_lock(&ioasid_attachments_lock);
 		list_del(&att->of_device);
 		list_del(&att->of_ioas);
+		att->ioas->nr_attached--;
 		spin_unlock(&ioasid_attachments_lock);
 		complete_all(&att->gone);
 		ioasid_attachment_put(att);
@@ -262,14 +267,7 @@ void ioasid_ioas_detach_all(struct ioasid_ioas *ioas)
  */
 unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas)
 {
-	struct list_head *at;
-	unsigned int nr = 0;
-
-	spin_lock(&ioasid_attachments_lock);
-	list_for_each(at, &ioas->attached)
-		nr++;
-	spin_unlock(&ioasid_attachments_lock);
-	return nr;
+	return READ_ONCE(ioas->nr_attached);
 }
 
 static void ioasid_device_end_all(struct ioasid_device *idev, bool lost)
@@ -326,17 +324,36 @@ void ioasid_device_remove(struct ioasid_device *idev)
 }
 EXPORT_SYMBOL_GPL(ioasid_device_remove);
 
-/* That of @ioas; or NULL */
+/* That of @ioas, with a reference; or NULL */
 static struct ioasid_attachment *
-ioasid_find_attachment(struct ioasid_device *idev, struct ioasid_ioas *ioas)
+ioasid_get_attachment(struct ioasid_device *idev, struct ioasid_ioas *ioas)
 {
-	struct ioasid_attachment *att;
+	struct ioasid_attachment *att = NULL;
+	struct ioasid_passage *passage;
 
-	lockdep_assert_held(&ioasid_attachments_lock);
-	list_for_each_entry(att, &idev->attached, of_device)
-		if (att->ioas == ioas)
-			return att;
-	return NULL;
+	lockdep_assert_held(&idev->lock);
+	mutex_lock(&ioas->attach_lock);
+	spin_lock(&ioasid_attachments_lock);
+	if (idev->ops) {
+		/* One at a time */
+		att = list_first_entry_or_null(&idev->attached,
+					       struct ioasid_attachment,
+					       of_device);
+		if (att && att->ioas != ioas)
+			att = NULL;
+	} else {
+		/* There can be many, but of @ioas one */
+		passage = ioasid_passage_find(ioas, idev->dev);
+		if (passage)
+			att = list_first_entry(&passage->attachments,
+					       struct ioasid_attachment,
+					       of_passage);
+	}
+	if (att)
+		refcount_inc(&att->refs);
+	spin_unlock(&ioasid_attachments_lock);
+	mutex_unlock(&ioas->attach_lock);
+	return att;
 }
 
 /* FREE either finds all of the attachment, or nothing of it is there. */
@@ -358,28 +375,27 @@ static int ioasid_attach_new(struct ioasid_attachment *att, ioasid_t pasid)
 	spin_lock(&ioasid_attachments_lock);
 	list_add_tail(&att->of_device, &att->idev->attached);
 	list_add_tail(&att->of_ioas, &ioas->attached);
+	ioas->nr_attached++;
 	spin_unlock(&ioasid_attachments_lock);
 out:
 	mutex_unlock(&ioas->attach_lock);
 	return ret;
 }
 
-/* Can @ioas be attached, too? */
-static int ioasid_may_attach(struct ioasid_device *idev,
-			     struct ioasid_ioas *ioas)
+/* Can something be attached to @idev? */
+static int ioasid_may_attach(struct ioasid_device *idev)
 {
-	int ret = 0;
+	bool busy;
 
 	lockdep_assert_held(&idev->lock);
 	if (idev->removed)
 		return -ENODEV;
+	if (!iommu_pasid_limit(idev->dev))
+		return -EOPNOTSUPP;
 	spin_lock(&ioasid_attachments_lock);
-	/* What has operations has one PASID at a time. */
-	if (ioasid_find_attachment(idev, ioas) ||
-	    (idev->ops && !list_empty(&idev->attached)))
-		ret = -EBUSY;
+	busy = idev->ops && !list_empty(&idev->attached);
 	spin_unlock(&ioasid_attachments_lock);
-	return ret;
+	return busy ? -EBUSY : 0;
 }
 
 /* Both have a reference, so that the id means the same until the IOMMU has it */
@@ -414,7 +430,7 @@ static int ioasid_attach(struct ioasid_device *idev, struct ioasid_user *user,
 	ret = mutex_lock_killable(&idev->lock);
 	if (ret)
 		goto err_put;
-	ret = ioasid_may_attach(idev, ioas);
+	ret = ioasid_may_attach(idev);
 	if (!ret)
 		ret = ioasid_attach_new(att, attach->ioasid);
 	mutex_unlock(&idev->lock);
@@ -431,12 +447,12 @@ static int ioasid_detach(struct ioasid_device *idev, struct ioasid_ioas *ioas)
 	struct ioasid_attachment *att;
 
 	mutex_lock(&idev->lock);
-	spin_lock(&ioasid_attachments_lock);
-	att = ioasid_find_attachment(idev, ioas);
-	if (att)
+	att = ioasid_get_attachment(idev, ioas);
+	if (att) {
+		spin_lock(&ioasid_attachments_lock);
 		ioasid_end_attachment(att, false);
-	else
-		spin_unlock(&ioasid_attachments_lock);
+		ioasid_attachment_put(att);
+	}
 	mutex_unlock(&idev->lock);
 	return att ? 0 : -ENOENT;
 }
@@ -450,7 +466,7 @@ static int ioasid_device_attach(struct ioasid_device *idev,
 	struct file *file;
 	int ret;
 
-	if (attach->__reserved || !iommu_pasid_limit(idev->dev))
+	if (attach->__reserved)
 		return -EOPNOTSUPP;
 	file = fget(attach->ioasid_fd);
 	user = file ? ioasid_user_of(file) : NULL;

@@ -165,12 +165,13 @@ void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event)
  * ioasid_events_add_fault - add the event that a request was refused
  * @user: the file, with room for faults
  * @id: the IOASID
- * @cookie: of the attachment
+ * @cookie: of the attachment, under @user's lock
  * @fault: the request
  *
  * Context: Any but NMI.
  */
-void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
+void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id,
+			     const u64 *cookie,
 			     const struct iommu_pasid_fault *fault)
 {
 	u32 spid = ioasid_spid_of(id);
@@ -188,7 +189,7 @@ void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
 	} else {
 		new = to_fault(room);
 		new->event.id = id;
-		new->event.cookie = cookie;
+		new->event.cookie = *cookie;
 		new->addr = fault->addr;
 		new->spid = spid;
 		new->perm = fault->perm;
@@ -200,6 +201,21 @@ void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
 		ioasid_events_add(user, room);
 	}
 	spin_unlock_irqrestore(&user->lock, flags);
+}
+
+/**
+ * ioasid_events_set_cookie - change the cookie of faults
+ * @user: the file
+ * @cookie: that of ioasid_events_add_fault()
+ * @value: the new one, which all that are added from now on have
+ *
+ * Context: Process context.
+ */
+void ioasid_events_set_cookie(struct ioasid_user *user, u64 *cookie, u64 value)
+{
+	spin_lock_irq(&user->lock);
+	*cookie = value;
+	spin_unlock_irq(&user->lock);
 }
 
 /**

@@ -22,6 +22,8 @@
  */
 #define pr_fmt(fmt) "ioasid: " fmt
 
+#include <kunit/visibility.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/ioasid.h>
 #include <linux/list.h>
@@ -675,6 +677,34 @@ struct ioasid_user *ioasid_user_of(struct file *file)
 {
 	return file->f_op == &ioasid_user_fops ? file->private_data : NULL;
 }
+
+/**
+ * ioasid_file_get - the set of a file of /dev/ioasid
+ * @fd: a descriptor of the current process
+ *
+ * For in-kernel users that are given the file, as that of another device is given one:
+ * they subscribe to its events by ioasid_register_notifier_file(), and find its ids and
+ * SPIDs, whoever has opened it.
+ *
+ * Context: Process context.
+ * Return: the set, with a reference, which has no ids any more when the file is closed;
+ * ERR_PTR(-EBADF) when it is no such file.
+ */
+struct ioasid_set *ioasid_file_get(int fd)
+{
+	struct file *file = fget(fd);
+	struct ioasid_set *set = ERR_PTR(-EBADF);
+	struct ioasid_user *user;
+
+	if (!file)
+		return set;
+	user = ioasid_user_of(file);
+	if (user)
+		set = ioasid_set_get(user->set);
+	fput(file);
+	return set;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_file_get);
 
 static struct miscdevice ioasid_user_misc = {
 	.minor = MISC_DYNAMIC_MINOR,

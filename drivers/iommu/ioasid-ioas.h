@@ -81,6 +81,7 @@ struct ioasid_reserved {
  * @dead: it is being freed: there will be no new mapping and no new attachment
  * @passages: struct ioasid_passage, one for each device it is attached to
  * @attached: struct ioasid_attachment, under ioasid_attachments_lock
+ * @nr_attached: how many
  *
  * Locks are taken in this order: @map_mutex, @attach_lock, @lock.
  */
@@ -104,6 +105,7 @@ struct ioasid_ioas {
 	bool dead;
 	struct list_head passages;
 	struct list_head attached;
+	unsigned int nr_attached;
 };
 
 /* ioasid-ioas.c */

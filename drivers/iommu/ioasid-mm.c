@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * IOASID core: subscribers by mm
+ * IOASID core: subscribers to ids that are there before them
  *
  * A subscriber that knows a process but not its sets has an entry in the chain of
- * each set of that mm, so that priorities hold among all of a set. Ids that are
- * there before it are replayed to it.
+ * each set of that mm, so that priorities hold among all of a set; one that was given
+ * a set has one in its chain. Ids that are there before it are replayed to it.
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
@@ -16,9 +16,10 @@
 #include "ioasid-private.h"
 
 /**
- * struct ioasid_mm_sub - a subscriber to all sets of an mm
+ * struct ioasid_mm_sub - a subscriber to all sets of an mm, or to one set
  * @list: in ioasid_mm_subs
- * @mm: the mm, a reference (mmgrab()) is held: its address is not reused
+ * @mm: the mm, a reference (mmgrab()) is held: its address is not reused; or NULL
+ * @set: the set, a reference is held; or NULL
  * @nb: the subscriber
  * @links: its struct ioasid_mm_link, one for each set; until it is registered
  *	   those whose ids were not replayed to it come first
@@ -27,6 +28,7 @@
 struct ioasid_mm_sub {
 	struct list_head list;
 	struct mm_struct *mm;
+	struct ioasid_set *set;
 	struct notifier_block *nb;
 	struct list_head links;
 	bool replay;
@@ -214,16 +216,26 @@ void ioasid_mm_del_set(struct ioasid_set *set)
 		  "IOASID set is released and has subscribers\n");
 }
 
+/* One of @mm and @set is NULL. */
 static struct ioasid_mm_sub *ioasid_mm_find(struct mm_struct *mm,
+					    struct ioasid_set *set,
 					    struct notifier_block *nb)
 {
 	struct ioasid_mm_sub *sub;
 
 	lockdep_assert_held(&ioasid_sets_lock);
 	list_for_each_entry(sub, &ioasid_mm_subs, list)
-		if (sub->mm == mm && sub->nb == nb)
+		if (sub->mm == mm && sub->set == set && sub->nb == nb)
 			return sub;
 	return NULL;
+}
+
+static bool ioasid_mm_wants(const struct ioasid_mm_sub *sub,
+			    const struct ioasid_set *set)
+{
+	if (sub->set)
+		return sub->set == set;
+	return set->type == IOASID_SET_TYPE_MM && set->token == sub->mm;
 }
 
 /*
@@ -255,54 +267,45 @@ static void ioasid_mm_free(struct ioasid_mm_sub *sub)
 	synchronize_rcu();
 	list_for_each_entry_safe(link, next, &links, list)
 		kfree(link);
-	mmdrop(sub->mm);
+	if (sub->mm)
+		mmdrop(sub->mm);
+	if (sub->set)
+		ioasid_set_put(sub->set);
 	kfree(sub);
 }
 
-/**
- * ioasid_register_notifier_mm - subscribe to the events of all sets of an mm
- * @mm: the mm; a reference (mmgrab()) is taken
- * @nb: the subscriber, as for ioasid_register_notifier(). The same one may
- *	subscribe to one mm only.
- *
- * For subscribers that know a process but not its sets. Sets of that mm that
- * are made later count as well. Of the ids that are there already the
- * subscriber gets ALLOC, and BIND when they have an SPID, before anything else;
- * those two may come twice, but not after FREE.
- *
- * An mm may have several sets, each with SPIDs of its own: look at the set in
- * the arguments.
- *
- * Context: Process context, may sleep; @nb is called in it.
- * Return: 0; -EINVAL for NULL or @nb without a function; -EBUSY when @nb is
- * registered for @mm already; -ENOMEM; -ERESTARTSYS when the task was killed.
- */
-int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
+/* One of @mm and @of_set is NULL. */
+static int ioasid_mm_register(struct mm_struct *mm, struct ioasid_set *of_set,
+			      struct notifier_block *nb)
 {
 	struct ioasid_mm_link *link;
 	struct ioasid_mm_sub *sub;
 	struct ioasid_set *set;
 	int ret = 0;
 
-	if (!mm || !nb || !nb->notifier_call)
+	if (!nb || !nb->notifier_call)
 		return -EINVAL;
 
 	sub = kzalloc(sizeof(*sub), GFP_KERNEL_ACCOUNT);
 	if (!sub)
 		return -ENOMEM;
-	mmgrab(mm);
+	if (mm)
+		mmgrab(mm);
+	if (of_set)
+		ioasid_set_get(of_set);
 	sub->mm = mm;
+	sub->set = of_set;
 	sub->nb = nb;
 	INIT_LIST_HEAD(&sub->links);
 	sub->replay = true;
 
 	mutex_lock(&ioasid_sets_lock);
-	if (ioasid_mm_find(mm, nb))
+	if (ioasid_mm_find(mm, of_set, nb))
 		ret = -EBUSY;
 	list_add_tail(&sub->list, &ioasid_mm_subs);
 	list_for_each_entry(set, &ioasid_sets, sets) {
-		if (!ret && set->type == IOASID_SET_TYPE_MM &&
-		    set->token == mm && !ioasid_mm_link(sub, set, true))
+		if (!ret && ioasid_mm_wants(sub, set) &&
+		    !ioasid_mm_link(sub, set, true))
 			ret = -ENOMEM;
 	}
 	if (ret)
@@ -340,7 +343,65 @@ err_free:
 	ioasid_mm_free(sub);
 	return ret;
 }
+
+/**
+ * ioasid_register_notifier_mm - subscribe to the events of all sets of an mm
+ * @mm: the mm; a reference (mmgrab()) is taken
+ * @nb: the subscriber, as for ioasid_register_notifier(). The same one may
+ *	subscribe to one mm only.
+ *
+ * For subscribers that know a process but not its sets. Sets of that mm that
+ * are made later count as well. Of the ids that are there already the
+ * subscriber gets ALLOC, and BIND when they have an SPID, before anything else;
+ * those two may come twice, but not after FREE.
+ *
+ * An mm may have several sets, each with SPIDs of its own: look at the set in
+ * the arguments.
+ *
+ * Context: Process context, may sleep; @nb is called in it.
+ * Return: 0; -EINVAL for NULL or @nb without a function; -EBUSY when @nb is
+ * registered for @mm already; -ENOMEM; -ERESTARTSYS when the task was killed.
+ */
+int ioasid_register_notifier_mm(struct mm_struct *mm, struct notifier_block *nb)
+{
+	return mm ? ioasid_mm_register(mm, NULL, nb) : -EINVAL;
+}
 EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier_mm);
+
+/**
+ * ioasid_register_notifier_file - subscribe to the events of a set that has ids
+ * @set: the set, as ioasid_file_get() returns it; a reference is taken
+ * @nb: the subscriber, as for ioasid_register_notifier(). The same one may
+ *	subscribe to one set only.
+ *
+ * For subscribers that are given a file of /dev/ioasid, whoever opened it and whoever
+ * has it: as ioasid_register_notifier(), but of the ids that are there already the
+ * subscriber gets ALLOC, and BIND, as with ioasid_register_notifier_mm().
+ *
+ * Context: Process context, may sleep; @nb is called in it.
+ * Return: as ioasid_register_notifier_mm().
+ */
+int ioasid_register_notifier_file(struct ioasid_set *set,
+				  struct notifier_block *nb)
+{
+	return set ? ioasid_mm_register(NULL, set, nb) : -EINVAL;
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier_file);
+
+static void ioasid_mm_unregister(struct mm_struct *mm, struct ioasid_set *set,
+				 struct notifier_block *nb)
+{
+	struct ioasid_mm_sub *sub;
+
+	mutex_lock(&ioasid_sets_lock);
+	sub = ioasid_mm_find(mm, set, nb);
+	if (sub)
+		ioasid_mm_free(sub);
+	else
+		mutex_unlock(&ioasid_sets_lock);
+	WARN_ONCE(!sub, "IOASID notifier %ps was not registered there\n",
+		  nb->notifier_call);
+}
 
 /**
  * ioasid_unregister_notifier_mm - end a subscription to an mm
@@ -355,15 +416,20 @@ EXPORT_SYMBOL_IF_KUNIT(ioasid_register_notifier_mm);
 void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 				   struct notifier_block *nb)
 {
-	struct ioasid_mm_sub *sub;
-
-	mutex_lock(&ioasid_sets_lock);
-	sub = ioasid_mm_find(mm, nb);
-	if (sub)
-		ioasid_mm_free(sub);
-	else
-		mutex_unlock(&ioasid_sets_lock);
-	WARN_ONCE(!sub, "IOASID notifier %ps was not registered for this mm\n",
-		  nb->notifier_call);
+	ioasid_mm_unregister(mm, NULL, nb);
 }
 EXPORT_SYMBOL_IF_KUNIT(ioasid_unregister_notifier_mm);
+
+/**
+ * ioasid_unregister_notifier_file - end a subscription to a set that has ids
+ * @set: as registered
+ * @nb: as registered
+ *
+ * Context: As ioasid_unregister_notifier_mm().
+ */
+void ioasid_unregister_notifier_file(struct ioasid_set *set,
+				     struct notifier_block *nb)
+{
+	ioasid_mm_unregister(NULL, set, nb);
+}
+EXPORT_SYMBOL_IF_KUNIT(ioasid_unregister_notifier_file);

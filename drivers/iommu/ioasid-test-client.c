@@ -21,7 +21,8 @@
  *					work that drops it, as a driver would
  *	spid ID SPID, nospid ID		attach, detach
  *	find NAME SPID			read the id from result
- *	sub NAME SET|all|mm PRIO	subscribe, PRIO: cpu iommu device last
+ *	sub NAME SET|all|mm|FD PRIO	subscribe, PRIO: cpu iommu device last; FD: to
+ *					a file of /dev/ioasid that the writer has
  *	unsub NAME
  *
  * result	what the last alloc, find, free or put that succeeded returned
@@ -52,13 +53,14 @@ struct tc_set {
 	struct ioasid_set *set;
 };
 
-/* @set and @mm say where it is registered; both NULL: all sets */
+/* @set and @mm say where it is registered; both NULL: all sets. @file: it was by a file */
 struct tc_sub {
 	struct list_head list;
 	char name[TC_NAME];
 	struct notifier_block nb;
 	struct ioasid_set *set;
 	struct mm_struct *mm;
+	bool file;
 };
 
 struct tc_event {
@@ -195,6 +197,8 @@ static void tc_sub_end(struct tc_sub *sub)
 	if (sub->mm) {
 		ioasid_unregister_notifier_mm(sub->mm, &sub->nb);
 		mmdrop(sub->mm);
+	} else if (sub->file) {
+		ioasid_unregister_notifier_file(sub->set, &sub->nb);
 	} else {
 		ioasid_unregister_notifier(sub->set, &sub->nb);
 	}
@@ -212,6 +216,23 @@ static void tc_set_end(struct tc_set *s)
 	kfree(s);
 }
 
+static int tc_sub_file(struct tc_sub *sub, int fd)
+{
+	struct ioasid_set *set = ioasid_file_get(fd);
+	int ret;
+
+	if (IS_ERR(set))
+		return PTR_ERR(set);
+	ret = ioasid_register_notifier_file(set, &sub->nb);
+	if (ret) {
+		ioasid_set_put(set);
+		return ret;
+	}
+	sub->set = set;
+	sub->file = true;
+	return 0;
+}
+
 static int tc_sub_new(struct tc_args *args)
 {
 	static const char * const prios[] = {
@@ -222,7 +243,7 @@ static int tc_sub_new(struct tc_args *args)
 	};
 	struct tc_sub *sub;
 	struct tc_set *s;
-	int prio, ret;
+	int prio, ret, fd;
 
 	prio = match_string(prios, ARRAY_SIZE(prios), args->c);
 	if (prio < 0)
@@ -246,6 +267,8 @@ static int tc_sub_new(struct tc_args *args)
 		}
 	} else if (!strcmp(args->b, "all")) {
 		ret = ioasid_register_notifier(NULL, &sub->nb);
+	} else if (!kstrtoint(args->b, 10, &fd)) {
+		ret = tc_sub_file(sub, fd);
 	} else {
 		s = tc_set_find(args->b);
 		ret = s ? ioasid_register_notifier(s->set, &sub->nb) : -ENOENT;

@@ -169,8 +169,10 @@ void ioasid_events_init(struct ioasid_user *user);
 void ioasid_events_free(struct ioasid_user *user);
 int ioasid_events_make_room(struct ioasid_user *user);
 void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event);
-void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id, u64 cookie,
+void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id,
+			     const u64 *cookie,
 			     const struct iommu_pasid_fault *fault);
+void ioasid_events_set_cookie(struct ioasid_user *user, u64 *cookie, u64 value);
 struct ioasid_user_id *ioasid_events_alloc_detached(ioasid_t id, u64 cookie);
 void ioasid_events_add_detached(struct ioasid_user *user,
 				struct ioasid_user_id **detached);

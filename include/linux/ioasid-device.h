@@ -67,6 +67,11 @@ static inline void ioasid_device_init(struct ioasid_device *idev,
 	INIT_LIST_HEAD(&idev->attached);
 }
 
+static inline void ioasid_device_fini(struct ioasid_device *idev)
+{
+	mutex_destroy(&idev->lock);
+}
+
 /* An ioctl number that is for ioasid_device_ioctl() */
 static inline bool ioasid_is_device_ioctl(unsigned int cmd)
 {

@@ -167,6 +167,10 @@ int ioasid_register_notifier_mm(struct mm_struct *mm,
 				struct notifier_block *nb);
 void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 				   struct notifier_block *nb);
+int ioasid_register_notifier_file(struct ioasid_set *set,
+				  struct notifier_block *nb);
+void ioasid_unregister_notifier_file(struct ioasid_set *set,
+				     struct notifier_block *nb);
 int ioasid_wait_events(struct ioasid_set *set, ioasid_t id);
 bool ioasid_queue_work(struct work_struct *work);
 
@@ -349,6 +353,17 @@ static inline void ioasid_unregister_notifier_mm(struct mm_struct *mm,
 {
 }
 
+static inline int ioasid_register_notifier_file(struct ioasid_set *set,
+						struct notifier_block *nb)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void ioasid_unregister_notifier_file(struct ioasid_set *set,
+						   struct notifier_block *nb)
+{
+}
+
 static inline int ioasid_wait_events(struct ioasid_set *set, ioasid_t id)
 {
 	return 0;
@@ -381,6 +396,15 @@ u32 ioasid_current_charge(void);
 static inline u32 ioasid_current_charge(void)
 {
 	return 0;
+}
+#endif
+
+#if IS_REACHABLE(CONFIG_IOASID_USER)
+struct ioasid_set *ioasid_file_get(int fd);
+#else
+static inline struct ioasid_set *ioasid_file_get(int fd)
+{
+	return ERR_PTR(-EBADF);
 }
 #endif
 

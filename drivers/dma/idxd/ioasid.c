@@ -106,6 +106,7 @@ void idxd_ioasid_init(struct idxd_user_context *ctx)
  */
 void idxd_ioasid_fini(struct idxd_user_context *ctx)
 {
+	ioasid_device_fini(&ctx->ioasid);
 	put_device(ctx->ioasid.dev);
 	mmdrop(ctx->mm);
 }

@@ -476,7 +476,8 @@ struct ioasid_device_attach {
  * @__reserved: must be 0
  *
  * When it returns, requests of the device with this PASID are refused, and nothing of
- * the IOASID is in its caches or those of its IOMMU. ENOENT when it is not attached.
+ * the IOASID is in its caches or those of its IOMMU, unless it is attached by way of
+ * another file of the device. ENOENT when it is not attached.
  */
 struct ioasid_device_detach {
 	__u32 size;

@@ -295,6 +295,26 @@ static void test_all_at_once(void)
 		wq_close(&queues[i]);
 }
 
+/* Of two files with one IOASID, faults have the cookie of one that is attached */
+static void test_cookies(void)
+{
+	struct queue queues[2];
+	struct area area;
+	union any_event e;
+	int ok = !area_open(&area);
+
+	for (int i = 0; i < 2; i++)
+		ok &= !wq_open(&queues[i], SHARED) && !wq_attach_as(&queues[i], area.fd, area.id, 100 + i);
+	ok &= is_kept_out(&queues[1], &area, TARGET, BESIDE) && next_of_any(area.fd, &e, SOON) &&
+	      (e.fault.cookie == 100 || e.fault.cookie == 101);
+	ok &= !wq_detach(&queues[0], &area) && is_kept_out(&queues[1], &area, TARGET, BESIDE) &&
+	      next_of_any(area.fd, &e, SOON);
+	check(ok && e.header.type == IOASID_EVENT_FAULT && e.fault.cookie == 101, "a fault has the cookie of what is attached still");
+	wq_close(&queues[0]);
+	wq_close(&queues[1]);
+	area_close(&area);
+}
+
 static struct queue *inherited;
 static const struct area *inherited_area;
 
@@ -428,6 +448,7 @@ int main(int argc, char **argv)
 	test_one(SHARED, &area, &other);
 	test_both(&area);
 	test_all_at_once();
+	test_cookies();
 	test_ats(&area);
 	check(attached(&area) == 0 && attached(&other) == 0, "nothing is attached");
 	area_close(&area);

@@ -824,6 +824,60 @@ TEST_F(events, late_subscriber_gets_a_replay)
 	EXPECT_EQ(0, tc("unsub late"));
 }
 
+static int sub_by_file(int fd)
+{
+	int ret = tc("sub passed %d cpu", fd) ?: tc("sub own mm cpu");
+
+	/* Twice is refused, and changes nothing */
+	if (!ret && tc("sub passed %d cpu", fd) != EEXIST)
+		ret = -1;
+	return ret;
+}
+
+/*
+ * Who is given the file subscribes to it, another address space than that of who
+ * opened it; subscribing by its own mm it hears nothing.
+ */
+TEST_F(events, passed_file_is_subscribed_to)
+{
+	uint32_t a, b;
+	char want[1024];
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, cmd_alloc(self->fd, &a));
+	ASSERT_EQ(0, cmd_set_spid(self->fd, a, 8));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(sub_by_file(self->fd));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, cmd_alloc(self->fd, &b));
+	ASSERT_EQ(0, cmd_free(self->fd, a));
+	close(self->fd);
+	self->fd = -1;
+	ASSERT_EQ(0, tc_log(self->log, sizeof(self->log)));
+	snprintf(want, sizeof(want),
+		 "passed ALLOC id=%1$u\npassed BIND id=%1$u spid=8\n"
+		 "passed ALLOC id=%2$u\npassed FREE id=%1$u spid=8\n"
+		 "passed FREE id=%2$u\n", a, b);
+	EXPECT_STREQ(want, self->log);
+	EXPECT_EQ(0, tc("unsub passed"));
+	EXPECT_EQ(0, tc("unsub own"));
+}
+
+TEST_F(events, other_files_are_not_subscribed_to)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, null);
+	EXPECT_EQ(EBADF, tc("sub no %d cpu", null));
+	EXPECT_EQ(EBADF, tc("sub no 9999 cpu"));
+	EXPECT_EQ(ENOENT, tc("unsub no"));
+	close(null);
+}
+
 /* An ALLOC that cannot tell its number has not happened: nobody hears of it. */
 TEST_F(events, failed_copy_is_no_event)
 {
