@@ -317,10 +317,52 @@ void iopf_pasid_complete(struct iopf_group *group,
 	iopf_pasid_put(p);
 }
 
-/* Under the mutex of the group, which keeps the bond and its PASID */
-static struct iopf_pasid *iopf_pasid_of(struct iommu_sva *handle)
+/* Of a bond, whose PASID the mutex of the group keeps, or of a domain */
+static void iopf_for_pasid(struct device *dev, struct iommu_sva *bond,
+			   ioasid_t pasid, void (*fn)(struct iopf_pasid *p))
 {
-	return iopf_pasid_get(handle->dev, iommu_sva_get_pasid(handle));
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iopf_pasid *p;
+
+	if (!group)
+		return;
+	mutex_lock(&group->mutex);
+	p = iopf_pasid_get(dev, bond ? iommu_sva_get_pasid(bond) : pasid);
+	if (p) {
+		fn(p);
+		iopf_pasid_put(p);
+	}
+	mutex_unlock(&group->mutex);
+	iommu_group_put(group);
+}
+
+static void iopf_drain_late(struct iopf_pasid *p)
+{
+	schedule_delayed_work(&p->late, IOPF_PASID_PATIENCE);
+	p->drains++;
+}
+
+static void iopf_drain_bond(struct iopf_pasid *p)
+{
+	if (p->bonds > 1) {
+		iopf_drain_late(p);
+		return;
+	}
+	iopf_pasid_block(p);
+	p->drains++;
+}
+
+static void iopf_drained_bond(struct iopf_pasid *p)
+{
+	if (!--p->drains && p->bonds > 1)
+		iopf_pasid_unblock(p);
+}
+
+static void iopf_drained(struct iopf_pasid *p)
+{
+	/* It may be another one than that of the beginning */
+	if (p->drains && !--p->drains)
+		iopf_pasid_unblock(p);
 }
 
 /**
@@ -337,23 +379,7 @@ static struct iopf_pasid *iopf_pasid_of(struct iommu_sva *handle)
  */
 void iommu_sva_drain_begin(struct iommu_sva *handle)
 {
-	struct iommu_group *group = iommu_group_get(handle->dev);
-	struct iopf_pasid *p;
-
-	if (!group)
-		return;
-	mutex_lock(&group->mutex);
-	p = iopf_pasid_of(handle);
-	if (p && p->bonds == 1)
-		iopf_pasid_block(p);
-	else if (p)
-		schedule_delayed_work(&p->late, IOPF_PASID_PATIENCE);
-	if (p) {
-		p->drains++;
-		iopf_pasid_put(p);
-	}
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
+	iopf_for_pasid(handle->dev, handle, 0, iopf_drain_bond);
 }
 EXPORT_SYMBOL_GPL(iommu_sva_drain_begin);
 
@@ -365,19 +391,7 @@ EXPORT_SYMBOL_GPL(iommu_sva_drain_begin);
  */
 void iommu_sva_drain_end(struct iommu_sva *handle)
 {
-	struct iommu_group *group = iommu_group_get(handle->dev);
-	struct iopf_pasid *p;
-
-	if (!group)
-		return;
-	mutex_lock(&group->mutex);
-	p = iopf_pasid_of(handle);
-	if (p && !--p->drains && p->bonds > 1)
-		iopf_pasid_unblock(p);
-	if (p)
-		iopf_pasid_put(p);
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
+	iopf_for_pasid(handle->dev, handle, 0, iopf_drained_bond);
 }
 EXPORT_SYMBOL_GPL(iommu_sva_drain_end);
 
@@ -394,20 +408,7 @@ EXPORT_SYMBOL_GPL(iommu_sva_drain_end);
  */
 void iommu_pasid_drain_begin(struct device *dev, ioasid_t pasid)
 {
-	struct iommu_group *group = iommu_group_get(dev);
-	struct iopf_pasid *p;
-
-	if (!group)
-		return;
-	mutex_lock(&group->mutex);
-	p = iopf_pasid_get(dev, pasid);
-	if (p) {
-		schedule_delayed_work(&p->late, IOPF_PASID_PATIENCE);
-		p->drains++;
-		iopf_pasid_put(p);
-	}
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
+	iopf_for_pasid(dev, NULL, pasid, iopf_drain_late);
 }
 EXPORT_SYMBOL_GPL(iommu_pasid_drain_begin);
 
@@ -420,19 +421,6 @@ EXPORT_SYMBOL_GPL(iommu_pasid_drain_begin);
  */
 void iommu_pasid_drain_end(struct device *dev, ioasid_t pasid)
 {
-	struct iommu_group *group = iommu_group_get(dev);
-	struct iopf_pasid *p;
-
-	if (!group)
-		return;
-	mutex_lock(&group->mutex);
-	p = iopf_pasid_get(dev, pasid);
-	/* It may be another one than that of the beginning */
-	if (p && p->drains && !--p->drains)
-		iopf_pasid_unblock(p);
-	if (p)
-		iopf_pasid_put(p);
-	mutex_unlock(&group->mutex);
-	iommu_group_put(group);
+	iopf_for_pasid(dev, NULL, pasid, iopf_drained);
 }
 EXPORT_SYMBOL_GPL(iommu_pasid_drain_end);

@@ -426,7 +426,7 @@ struct ioasid_device_info {
  * @size: sizeof(struct ioasid_device_attach)
  * @flags: must be 0
  * @ioasid_fd: a file of /dev/ioasid
- * @ioasid: an IOASID_TYPE_IOVA of it
+ * @ioasid: an IOASID_TYPE_IOVA or IOASID_TYPE_SVA of it
  * @cookie: any number, by which events of the device under this IOASID name it
  * @out_pasid: the PASID that the device has to tag its requests with
  * @__reserved: must be 0
