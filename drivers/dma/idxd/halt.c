@@ -46,7 +46,7 @@ static void idxd_halt_wq(struct idxd_wq *wq)
 		if (is_idxd_wq_kernel(wq))
 			idxd_halt_kernel_wq(wq, &pending);
 		else if (is_idxd_wq_user(wq))
-			idxd_wq_halt_users(wq);
+			idxd_wq_lose_users(wq);
 	}
 	wq->halted = false;
 	mutex_unlock(&wq->wq_lock);

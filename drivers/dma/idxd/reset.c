@@ -117,8 +117,10 @@ void idxd_reset_done(struct pci_dev *pdev)
 	int device_rc, rc, i;
 
 	device_rc = idxd_reset_restore_device(idxd);
-	if (device_rc)
+	if (device_rc) {
 		dev_err(&pdev->dev, "Not enabled after reset: %d\n", device_rc);
+		idxd->state = IDXD_DEV_DISABLED;
+	}
 
 	for (i = 0; i < idxd->max_wqs; i++) {
 		wq = idxd->wqs[i];
@@ -129,6 +131,8 @@ void idxd_reset_done(struct pci_dev *pdev)
 					wq->id, rc);
 				clear_bit(wq->id, idxd->wq_enable_map);
 				wq->state = IDXD_WQ_DISABLED;
+				if (is_idxd_wq_user(wq))
+					idxd_wq_lose_users(wq);
 			}
 			/* Lets those who wait go on, or fail */
 			if (wq->paused)
@@ -136,7 +140,5 @@ void idxd_reset_done(struct pci_dev *pdev)
 			wq->paused = false;
 		}
 	}
-	if (device_rc)
-		idxd->state = IDXD_DEV_DISABLED;
 	idxd_reset_unlock(idxd);
 }

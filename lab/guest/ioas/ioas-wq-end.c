@@ -9,6 +9,7 @@
 
 #include "dsa-test.h"
 #include "ioas-wq.h"
+#include "load-module.h"
 
 #define DEVICE "0000:00:10.0"
 #define RESETS 3
@@ -437,6 +438,7 @@ static void test_killed(const char *name)
 
 #define BOTH QUEUES "queue 0 ioasid 1 && " QUEUES "queue 1 ioasid 1"
 #define IDXD "/sys/bus/pci/drivers/idxd"
+#define REFUSE "/sys/module/queue_lost_mod/parameters/left"
 
 int main(void)
 {
@@ -463,6 +465,8 @@ int main(void)
 		  "echo " DEVICE " >" IDXD "/bind && sh /lab/ioas-queues.sh");
 	test_goes("the device is removed", "echo 1 >" FUNCTION "remove", "echo 1 >/sys/bus/pci/rescan && sh /lab/ioas-queues.sh");
 	test_reset();
+	check(!load("/lab/queue-lost-mod.ko"), "a device that refuses to enable queues");
+	test_goes("queues are lost after a reset", "echo 2 >" REFUSE " && echo 1 >" FUNCTION "reset", QUEUES "off 0 1 && " BOTH);
 	/* The reset that mends it brings back the queues, too, with their mode */
 	test_goes("the device halts", NULL, "echo 1 >" FUNCTION "reset");
 	test_killed(DEDICATED);
