@@ -93,6 +93,16 @@ void vtd_inv_log_add(IntelIOMMUState *s, const VTDInvDesc *desc)
     l->total++;
 }
 
+/* A page group response, counted already, that no device waits for */
+void vtd_inv_log_add_unknown_response(IntelIOMMUState *s)
+{
+    struct VTDInvLog *l = s->inv_log;
+
+    if (l) {
+        l->counters[VTD_INV_LOG_UNKNOWN_RESPONSE]++;
+    }
+}
+
 void vtd_inv_log_init(IntelIOMMUState *s)
 {
     struct VTDInvLog *l = g_new0(struct VTDInvLog, 1);

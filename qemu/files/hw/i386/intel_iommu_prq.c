@@ -162,22 +162,31 @@ bool vtd_page_request(PCIDevice *dev, uint32_t pasid, hwaddr addr,
 /* VT-d spec 6.5.2.11: page group response descriptor */
 bool vtd_process_page_group_response(IntelIOMMUState *s, VTDInvDesc *desc)
 {
-    uint32_t pasid = desc->val[0] & VTD_INV_DESC_PGRP_PASID_PRESENT ?
-                     VTD_INV_DESC_PGRP_PASID(desc->val[0]) : PCI_NO_PASID;
-    uint8_t code = VTD_INV_DESC_PGRP_CODE(desc->val[0]);
-    uint16_t prgi = VTD_INV_DESC_PGRP_PRGI(desc->val[1]);
+    VTDPageGroupResponse response = {
+        .pasid = desc->val[0] & VTD_INV_DESC_PGRP_PASID_PRESENT ?
+                 VTD_INV_DESC_PGRP_PASID(desc->val[0]) : PCI_NO_PASID,
+        .prgi = VTD_INV_DESC_PGRP_PRGI(desc->val[1]),
+        .code = VTD_INV_DESC_PGRP_CODE(desc->val[0]),
+        .last = desc->val[1] & VTD_INV_DESC_PGRP_LAST,
+        .private_data = desc->val[0] & VTD_INV_DESC_PGRP_PRIVATE_DATA ?
+                        &desc->val[2] : NULL,
+    };
     uint16_t sid = VTD_INV_DESC_PGRP_SID(desc->val[0]);
     VTDAtsDevice *dev;
 
-    trace_vtd_page_response(sid, pasid, prgi, code);
+    trace_vtd_page_response(sid, response.pasid, response.prgi, response.code);
 
-    /* What answers a request before the last of its group is not sent on */
-    if (!(desc->val[1] & VTD_INV_DESC_PGRP_LAST)) {
+    /*
+     * What answers a request before the last of its group is sent on only if
+     * the device has given private data to know it by (VT-d spec 7.7).
+     */
+    if (!response.last && !response.private_data) {
         return true;
     }
     dev = vtd_ats_device(sid);
-    if (dev) {
-        VTD_ATS_DEVICE_GET_CLASS(dev)->page_response(dev, pasid, prgi, code);
+    if (!dev ||
+        !VTD_ATS_DEVICE_GET_CLASS(dev)->page_response(dev, &response)) {
+        vtd_inv_log_add_unknown_response(s);
     }
     return true;
 }

@@ -133,6 +133,9 @@ static VTDFaultReason vtd_walk_second_stage(VTDWalk *w, uint64_t addr,
             return VTD_FR_PAGING_ENTRY_INV;
         }
         t.rights &= pte;
+        if (!t.rights && scalable) {
+            return VTD_FR_SS_PAGING_ENTRY_P;
+        }
         if (!t.rights || (need & ~t.rights)) {
             return need & ~t.rights & VTD_SL_W ? VTD_FR_WRITE : VTD_FR_READ;
         }
@@ -242,7 +245,7 @@ static VTDFaultReason vtd_nest_page(VTDWalk *w)
     VTDFaultReason fault = vtd_walk_second_stage(w, addr, need, &page);
 
     if (fault) {
-        return fault == VTD_FR_ADDR_BEYOND_MGAW ? VTD_FR_SS_ADDR_BEYOND : fault;
+        return fault;
     }
     if (!page.read) {
         w->access &= ~(IOMMU_RO | VTD_ACCESS_EXEC);
@@ -323,6 +326,10 @@ static VTDFaultReason vtd_walk_first_stage(VTDWalk *w, bool nested)
         }
 
         if (flags & ~pte) {
+            /* A locked update has to see what the processors cache */
+            if (w->no_snoop) {
+                return VTD_FR_FS_BIT_UPDATE_NO_SNOOP;
+            }
             if (!t.writable) {
                 return VTD_FR_NEST_TABLE_WRITE;
             }

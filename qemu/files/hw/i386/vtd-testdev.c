@@ -8,6 +8,8 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "hw/i386/intel_iommu_ats.h"
 #include "hw/i386/vtd-testdev.h"
 #include "hw/pci/pci_bus.h"
@@ -27,6 +29,25 @@ typedef struct VTDTestDevTLB {
     VTDTranslation t;
 } VTDTestDevTLB;
 
+/* The page requests of a group index that no response has come to */
+typedef struct VTDTestDevGroup {
+    uint32_t pasid;
+    bool partial;       /* some, but not the last of the group */
+    unsigned waiting;   /* groups: software may let the index be used again */
+} VTDTestDevGroup;
+
+/* A request that is sent again and again, while registers do other things */
+typedef struct VTDTestDevFlight {
+    uint64_t left;
+    int64_t period;
+    uint64_t command;
+    uint32_t pasid;
+    unsigned flags;
+    uint64_t addr;
+    uint64_t stride;
+    uint64_t data;
+} VTDTestDevFlight;
+
 struct VTDTestDevState {
     PCIDevice parent_obj;
 
@@ -36,6 +57,10 @@ struct VTDTestDevState {
     uint64_t regs[VTD_TESTDEV_REGS_SIZE / 8];
     VTDTestDevTLB tlb[TLB_SIZE];
     unsigned tlb_next;
+    VTDTestDevGroup groups[VTD_PRGI_MAX + 1];
+    VTDTestDevFlight flight;
+    QEMUTimer *timer;
+    QEMUBH *bh;
     bool silent;
 };
 
@@ -115,16 +140,147 @@ static void vtd_testdev_translate(VTDTestDevState *s, uint32_t pasid,
                         (t.untranslated ? VTD_TESTDEV_XLAT_U : 0);
 }
 
-static void vtd_testdev_command(VTDTestDevState *s, uint64_t command)
+static void vtd_testdev_page_request(VTDTestDevState *s, uint32_t pasid,
+                                     uint64_t addr, unsigned flags)
+{
+    uint16_t prgi = REG(s, PRGI) & VTD_PRGI_MAX;
+    uint64_t *private = &REG(s, PRIVATE);
+    VTDTestDevGroup *group = &s->groups[prgi];
+    bool last = REG(s, LAST);
+    /* VT-d does not let software answer it */
+    bool stop_marker = last && !(flags & (VTD_REQ_READ | VTD_REQ_WRITE));
+    VTDPageResponse resp;
+    bool sent;
+
+    sent = vtd_page_request(PCI_DEVICE(s), pasid, addr, prgi, flags, last,
+                            private[0] || private[1] ? private : NULL, &resp);
+    REG(s, RESULT) = sent ? VTD_TESTDEV_OK : VTD_TESTDEV_ANSWERED | resp;
+
+    if (group->pasid != pasid) {
+        *group = (VTDTestDevGroup) { .pasid = pasid };
+    }
+    group->partial = sent && !last;
+    group->waiting += sent && last && !stop_marker;
+}
+
+/* One of the requests that access memory */
+static bool vtd_testdev_access(VTDTestDevState *s, uint64_t command,
+                               uint32_t pasid, uint64_t addr, uint64_t *val,
+                               unsigned flags)
 {
     PCIDevice *dev = PCI_DEVICE(s);
+    uint64_t data = cpu_to_le64(*val);
+    bool ok;
+
+    switch (command) {
+    case VTD_TESTDEV_DMA:
+        ok = vtd_dma_rw(dev, pasid, addr, &data, sizeof(data), flags,
+                        NULL) == MEMTX_OK;
+        break;
+    case VTD_TESTDEV_DMA_TRANSLATED:
+        ok = vtd_dma_translated_rw(dev, addr, &data, sizeof(data),
+                                   flags) == MEMTX_OK;
+        break;
+    default:
+        ok = tlb_dma(s, pasid, addr, &data, flags);
+    }
+    if (ok && !(flags & VTD_REQ_WRITE)) {
+        *val = le64_to_cpu(data);
+    }
+    return ok;
+}
+
+static void vtd_testdev_flight_next(VTDTestDevState *s)
+{
+    VTDTestDevFlight *f = &s->flight;
+
+    if (!f->left) {
+        return;
+    }
+    if (f->period) {
+        timer_mod(s->timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + f->period);
+    } else {
+        qemu_bh_schedule(s->bh);
+    }
+}
+
+static void vtd_testdev_flight_end(VTDTestDevState *s)
+{
+    s->flight.left = 0;
+    timer_del(s->timer);
+    qemu_bh_cancel(s->bh);
+}
+
+static void vtd_testdev_flight_step(VTDTestDevState *s)
+{
+    VTDTestDevFlight *f = &s->flight;
+
+    /* Software may end it while this is on its way */
+    if (!f->left) {
+        return;
+    }
+    if (vtd_testdev_access(s, f->command, f->pasid, f->addr, &f->data,
+                           f->flags)) {
+        REG(s, FLIGHT_OK)++;
+        REG(s, FLIGHT_DATA) = f->data;
+    } else {
+        REG(s, FLIGHT_FAILED)++;
+    }
+    /* What it wrote to may have been the end of it */
+    if (f->left) {
+        f->left--;
+        f->addr += f->stride;
+        REG(s, FLIGHT_LEFT) = f->left;
+        vtd_testdev_flight_next(s);
+    }
+}
+
+/*
+ * Bottom half and timer, guarded as by qemu_bh_new_guarded(), but @s may go in
+ * the middle of it.
+ */
+static void vtd_testdev_fly(void *opaque)
+{
+    VTDTestDevState *s = opaque;
+    bool *engaged = &DEVICE(s)->mem_reentrancy_guard.engaged_in_io;
+    bool before = *engaged;
+
+    object_ref(OBJECT(s));
+    *engaged = true;
+    vtd_testdev_flight_step(s);
+    *engaged = before;
+    object_unref(OBJECT(s));
+}
+
+static bool vtd_testdev_flight_start(VTDTestDevState *s, uint64_t command,
+                                     uint32_t pasid, unsigned flags)
+{
+    if (s->flight.left) {
+        return false;
+    }
+    s->flight = (VTDTestDevFlight) {
+        .left = REG(s, COUNT),
+        .period = MIN(REG(s, PERIOD), INT64_MAX / 2),
+        .command = command,
+        .pasid = pasid,
+        .flags = flags,
+        .addr = REG(s, ADDR),
+        .stride = REG(s, STRIDE),
+        .data = REG(s, DATA),
+    };
+    REG(s, FLIGHT_LEFT) = s->flight.left;
+    REG(s, FLIGHT_OK) = 0;
+    REG(s, FLIGHT_FAILED) = 0;
+    vtd_testdev_flight_next(s);
+    return true;
+}
+
+static void vtd_testdev_command(VTDTestDevState *s, uint64_t command)
+{
     uint32_t pasid = REG(s, PASID);
     uint64_t addr = REG(s, ADDR);
     unsigned flags = REG(s, FLAGS) & (VTD_REQ_WRITE | VTD_REQ_PRIV |
                                       VTD_REQ_EXEC | VTD_REQ_READ);
-    uint64_t *private = &REG(s, PRIVATE);
-    uint64_t data = cpu_to_le64(REG(s, DATA));
-    VTDPageResponse resp;
     bool ok = false;
 
     if (pasid != PCI_NO_PASID) {
@@ -133,33 +289,27 @@ static void vtd_testdev_command(VTDTestDevState *s, uint64_t command)
 
     switch (command) {
     case VTD_TESTDEV_DMA:
-        ok = vtd_dma_rw(dev, pasid, addr, &data, sizeof(data), flags,
-                        NULL) == MEMTX_OK;
+    case VTD_TESTDEV_DMA_TRANSLATED:
+    case VTD_TESTDEV_DMA_TLB:
+        ok = REG(s, COUNT) ?
+             vtd_testdev_flight_start(s, command, pasid, flags) :
+             vtd_testdev_access(s, command, pasid, addr, &REG(s, DATA), flags);
+        break;
+    case VTD_TESTDEV_STOP:
+        ok = s->flight.left;
+        vtd_testdev_flight_end(s);
+        REG(s, FLIGHT_LEFT) = 0;
         break;
     case VTD_TESTDEV_ATS:
         vtd_testdev_translate(s, pasid, addr, flags);
         return;
-    case VTD_TESTDEV_DMA_TRANSLATED:
-        ok = vtd_dma_translated_rw(dev, addr, &data, sizeof(data),
-                                   flags) == MEMTX_OK;
-        break;
-    case VTD_TESTDEV_DMA_TLB:
-        ok = tlb_dma(s, pasid, addr, &data, flags);
-        break;
     case VTD_TESTDEV_PAGE_REQUEST:
-        ok = vtd_page_request(dev, pasid, addr, REG(s, PRGI) & VTD_PRGI_MAX,
-                              flags, REG(s, LAST),
-                              private[0] || private[1] ? private : NULL,
-                              &resp);
-        REG(s, RESULT) = ok ? VTD_TESTDEV_OK : VTD_TESTDEV_ANSWERED | resp;
+        vtd_testdev_page_request(s, pasid, addr, flags);
         return;
     case VTD_TESTDEV_SILENT:
         s->silent = REG(s, DATA);
         REG(s, RESULT) = VTD_TESTDEV_OK;
         return;
-    }
-    if (ok && !(flags & VTD_REQ_WRITE)) {
-        REG(s, DATA) = le64_to_cpu(data);
     }
     REG(s, RESULT) = ok ? VTD_TESTDEV_OK : VTD_TESTDEV_FAILED;
 }
@@ -176,7 +326,8 @@ static void vtd_testdev_write(void *opaque, hwaddr addr, uint64_t val,
 {
     VTDTestDevState *s = opaque;
 
-    if (addr < VTD_TESTDEV_COMMAND) {
+    if (addr < VTD_TESTDEV_COMMAND ||
+        (addr >= VTD_TESTDEV_COUNT && addr <= VTD_TESTDEV_STRIDE)) {
         s->regs[addr / 8] = val;
     } else if (addr == VTD_TESTDEV_COMMAND) {
         vtd_testdev_command(s, val);
@@ -220,15 +371,31 @@ static bool vtd_testdev_dev_iotlb_invalidate(VTDAtsDevice *dev, uint32_t pasid,
     return true;
 }
 
-static void vtd_testdev_page_response(VTDAtsDevice *dev, uint32_t pasid,
-                                      uint16_t prgi, uint8_t code)
+static bool vtd_testdev_page_response(VTDAtsDevice *dev,
+                                      const VTDPageGroupResponse *response)
 {
     VTDTestDevState *s = VTD_TESTDEV(dev);
+    const uint64_t *private_data = response->private_data;
+    VTDTestDevGroup *group = &s->groups[response->prgi];
 
-    REG(s, RESP_COUNT)++;
-    REG(s, RESP_PASID) = pasid;
-    REG(s, RESP_PRGI) = prgi;
-    REG(s, RESP_CODE) = code;
+    if (response->last) {
+        REG(s, RESP_COUNT)++;
+    } else {
+        REG(s, RESP_PARTIAL)++;
+    }
+    REG(s, RESP_PASID) = response->pasid;
+    REG(s, RESP_PRGI) = response->prgi;
+    REG(s, RESP_CODE) = response->code;
+    (&REG(s, RESP_PRIVATE))[0] = private_data ? private_data[0] : 0;
+    (&REG(s, RESP_PRIVATE))[1] = private_data ? private_data[1] : 0;
+
+    if (group->pasid != response->pasid ||
+        (!group->waiting && !(group->partial && !response->last))) {
+        REG(s, RESP_UNKNOWN)++;
+        return false;
+    }
+    group->waiting -= response->last;
+    return true;
 }
 
 static const VMStateDescription vtd_testdev_vmstate = {
@@ -236,12 +403,23 @@ static const VMStateDescription vtd_testdev_vmstate = {
     .unmigratable = 1,
 };
 
+/* Of the machine, and a function level reset */
 static void vtd_testdev_reset_hold(Object *obj, ResetType type)
 {
     VTDTestDevState *s = VTD_TESTDEV(obj);
+    PCIDevice *dev = PCI_DEVICE(obj);
 
+    if (s->sva) {
+        pci_set_word(dev->config + PASID_CAP + PCI_PASID_CTRL, 0);
+        pci_set_word(dev->config + ATS_CAP + PCI_ATS_CTRL, 0);
+        pci_set_word(dev->config + PRI_CAP + PCI_PRI_CTRL, 0);
+        pci_set_long(dev->config + PRI_CAP + PCI_PRI_ALLOC_REQ, 0);
+    }
+
+    vtd_testdev_flight_end(s);
     memset(s->regs, 0, sizeof(s->regs));
     memset(s->tlb, 0, sizeof(s->tlb));
+    memset(s->groups, 0, sizeof(s->groups));
     s->tlb_next = 0;
     s->silent = false;
 }
@@ -250,6 +428,7 @@ static void vtd_testdev_reset_hold(Object *obj, ResetType type)
 static void vtd_testdev_add_capabilities(PCIDevice *dev)
 {
     pcie_endpoint_cap_init(dev, EXP_CAP);
+    pcie_cap_flr_init(dev);
 
     pcie_add_capability(dev, PCI_EXT_CAP_ID_PASID, 1, PASID_CAP,
                         PCI_EXT_CAP_PASID_SIZEOF);
@@ -270,6 +449,15 @@ static void vtd_testdev_add_capabilities(PCIDevice *dev)
     pci_set_long(dev->wmask + PRI_CAP + PCI_PRI_ALLOC_REQ, UINT32_MAX);
 }
 
+static void vtd_testdev_config_write(PCIDevice *dev, uint32_t addr,
+                                     uint32_t val, int len)
+{
+    pci_default_write_config(dev, addr, val, len);
+    if (VTD_TESTDEV(dev)->sva) {
+        pcie_cap_flr_write_config(dev, addr, val, len);
+    }
+}
+
 static void vtd_testdev_realize(PCIDevice *dev, Error **errp)
 {
     VTDTestDevState *s = VTD_TESTDEV(dev);
@@ -277,9 +465,20 @@ static void vtd_testdev_realize(PCIDevice *dev, Error **errp)
     if (s->sva) {
         vtd_testdev_add_capabilities(dev);
     }
+    s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, vtd_testdev_fly, s);
+    s->bh = qemu_bh_new(vtd_testdev_fly, s);
     memory_region_init_io(&s->mr, OBJECT(s), &vtd_testdev_ops, s,
                           TYPE_VTD_TESTDEV, VTD_TESTDEV_BAR_SIZE);
     pci_register_bar(dev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &s->mr);
+}
+
+static void vtd_testdev_exit(PCIDevice *dev)
+{
+    VTDTestDevState *s = VTD_TESTDEV(dev);
+
+    vtd_testdev_flight_end(s);
+    timer_free(s->timer);
+    qemu_bh_delete(s->bh);
 }
 
 static const Property vtd_testdev_properties[] = {
@@ -295,6 +494,8 @@ static void vtd_testdev_class_init(ObjectClass *klass, void *data)
     VTDAtsDeviceClass *ac = VTD_ATS_DEVICE_CLASS(klass);
 
     k->realize = vtd_testdev_realize;
+    k->exit = vtd_testdev_exit;
+    k->config_write = vtd_testdev_config_write;
     k->vendor_id = VTD_TESTDEV_VENDOR_ID;
     k->device_id = VTD_TESTDEV_DEVICE_ID;
     k->class_id = PCI_CLASS_OTHERS;

@@ -595,7 +595,8 @@ void vtd_set_pasid(DSATest *t, uint32_t pasid, DSAPgtt pgtt, unsigned did,
 
     /* AW 2: four levels */
     qtest_writeq(t->qts, pe + 16, pgtt == PGTT_FL ? root : 0);
-    qtest_writeq(t->qts, pe + 8, did);
+    /* page-walk snoop */
+    qtest_writeq(t->qts, pe + 8, did | 1 << 23);
     qtest_writeq(t->qts, pe, (pgtt == PGTT_SL ? root : 0) | pgtt << 6 |
                              2 << 2 | 1);
 }

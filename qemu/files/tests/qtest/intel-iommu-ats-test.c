@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "hw/i386/intel_iommu_ats.h"
+#include "hw/i386/intel_iommu_inv_log.h"
 #include "vtd-lib.h"
 
 #define PASID   0x23456
@@ -448,6 +449,121 @@ static void test_page_response(void)
     vtd_stop(t);
 }
 
+/* A response brings back what its request had, each request's own */
+static void test_private_data(void)
+{
+    const uint64_t response = PAGE_RESPONSE(VTD_SID, PASID, 0) |
+                              VTD_INV_DESC_PGRP_PRIVATE_DATA;
+    VTDTest *t = prq_start(VTD_OPTIONS);
+
+    for (int i = 1; i <= 3; i++) {
+        td_write(t, VTD_TESTDEV_PRIVATE, 0x1111 * i);
+        td_write(t, VTD_TESTDEV_PRIVATE + 8, ~(uint64_t)i);
+        g_assert_cmphex(page_request(t, PASID, IOVA + i * 0x1000, VTD_REQ_READ,
+                                     9, i == 3), ==, VTD_TESTDEV_OK);
+    }
+    for (int i = 1; i <= 3; i++) {
+        uint64_t request = VTD_MEM_PRQ + (i - 1) * VTD_PRQ_DESC_SIZE;
+        uint64_t data[2] = {
+            qtest_readq(t->qts, request + 16),
+            qtest_readq(t->qts, request + 24),
+        };
+
+        g_assert_cmphex(qtest_readq(t->qts, request) & VTD_PRQ_PRIVATE_DATA,
+                        !=, 0);
+        g_assert_true(vtd_queue_private(t, response, 9 << 3 | (i == 3) << 2,
+                                        data[0], data[1]));
+        g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRIVATE), ==, 0x1111 * i);
+        g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRIVATE + 8), ==,
+                        ~(uint64_t)i);
+        g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRGI), ==, 9);
+        /* The group is answered by the last one, and not before */
+        g_assert_cmpuint(td_read(t, VTD_TESTDEV_RESP_PARTIAL), ==, MIN(i, 2));
+        g_assert_cmpuint(td_read(t, VTD_TESTDEV_RESP_COUNT), ==, i == 3);
+    }
+
+    /* Without the bit there is none, whatever the descriptor holds */
+    td_write(t, VTD_TESTDEV_PRIVATE, 0);
+    td_write(t, VTD_TESTDEV_PRIVATE + 8, 0);
+    page_request(t, PASID, IOVA, VTD_REQ_READ, 10, true);
+    g_assert_true(vtd_queue_private(t, PAGE_RESPONSE(VTD_SID, PASID, 0),
+                                    10 << 3, 1, 2));
+    g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRGI), ==, 9);
+    g_assert_true(vtd_queue_private(t, PAGE_RESPONSE(VTD_SID, PASID, 0),
+                                    10 << 3 | 1 << 2, 1, 2));
+    g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRGI), ==, 10);
+    g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRIVATE), ==, 0);
+    g_assert_cmphex(td_read(t, VTD_TESTDEV_RESP_PRIVATE + 8), ==, 0);
+    g_assert_cmpuint(td_read(t, VTD_TESTDEV_RESP_COUNT), ==, 2);
+    vtd_stop(t);
+}
+
+static uint64_t unknown_responses(VTDTest *t)
+{
+    return qtest_readq(t->qts, VTD_INV_LOG_ADDR + VTD_INV_LOG_REG_COUNTERS +
+                       8 * VTD_INV_LOG_UNKNOWN_RESPONSE);
+}
+
+/* Responses that nobody waits for are counted, here and by the device */
+static void test_unknown_response(void)
+{
+    const uint64_t last = 1 << 2, private = VTD_INV_DESC_PGRP_PRIVATE_DATA;
+    VTDTest *t = prq_start(VTD_OPTIONS ",x-inv-log=on");
+    const struct {
+        uint64_t lo, hi;
+        bool known;
+        bool here;          /* it reached the device */
+    } responses[] = {
+        /* never requested, with another PASID or none, for nobody */
+        { PAGE_RESPONSE(VTD_SID, PASID, 0), 8 << 3 | last, false, true },
+        { PAGE_RESPONSE(VTD_SID, PASID + 1, 0), 7 << 3 | last, false, true },
+        { VTD_INV_DESC_PGRP | VTD_SID << 16, 7 << 3 | last, false, true },
+        { PAGE_RESPONSE(VTD_SID + 8, PASID, 0), 7 << 3 | last, false, false },
+        { PAGE_RESPONSE(0x4321, PASID, 0), 7 << 3 | last, false, false },
+        /* requested; once */
+        { PAGE_RESPONSE(VTD_SID, PASID, 0) | private, 7 << 3, true, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 0), 7 << 3 | last, true, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 0), 7 << 3 | last, false, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 0) | private, 7 << 3, false, true },
+        /* requested, but its group is not complete */
+        { PAGE_RESPONSE(VTD_SID, PASID, 0), 6 << 3 | last, false, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 0) | private, 6 << 3, true, true },
+        /* a stop marker is not answered */
+        { PAGE_RESPONSE(VTD_SID, PASID, 0), 5 << 3 | last, false, true },
+        /* requested twice without an answer in between */
+        { PAGE_RESPONSE(VTD_SID, PASID, 1), 4 << 3 | last, true, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 1), 4 << 3 | last, true, true },
+        { PAGE_RESPONSE(VTD_SID, PASID, 1), 4 << 3 | last, false, true },
+    };
+    uint64_t unknown = 0, of_device = 0;
+
+    page_request(t, PASID, IOVA, VTD_REQ_READ, 7, true);
+    page_request(t, PASID, IOVA, VTD_REQ_READ, 6, false);
+    page_request(t, PASID, IOVA, 0, 5, true);
+    page_request(t, PASID, IOVA, VTD_REQ_READ, 4, true);
+    page_request(t, PASID, IOVA, VTD_REQ_WRITE, 4, true);
+    for (int i = 0; i < ARRAY_SIZE(responses); i++) {
+        g_assert_true(vtd_queue_private(t, responses[i].lo, responses[i].hi,
+                                        i, i));
+        unknown += !responses[i].known;
+        of_device += !responses[i].known && responses[i].here;
+        g_assert_cmpuint(unknown_responses(t), ==, unknown);
+        g_assert_cmpuint(td_read(t, VTD_TESTDEV_RESP_UNKNOWN), ==, of_device);
+    }
+    g_assert_cmpuint(qtest_readq(t->qts, VTD_INV_LOG_ADDR +
+                                 VTD_INV_LOG_REG_COUNTERS +
+                                 8 * VTD_INV_LOG_COUNTER(VTD_INV_DESC_PGRP, 0)),
+                     ==, ARRAY_SIZE(responses));
+
+    /* An overflow is the answer to what it drops */
+    for (int i = 0; i < PRQ_NR; i++) {
+        page_request(t, PASID, IOVA, VTD_REQ_READ, i, true);
+    }
+    vtd_inv(t, PAGE_RESPONSE(VTD_SID, PASID, 0), (PRQ_NR - 1) << 3 | last);
+    g_assert_cmpuint(unknown_responses(t), ==, unknown + 1);
+    vtd_stop(t);
+}
+
 static void test_drain(void)
 {
     const uint64_t wait = VTD_INV_DESC_WAIT | VTD_INV_DESC_WAIT_SW |
@@ -794,6 +910,9 @@ int main(int argc, char **argv)
                    test_invalidation_timeout);
     qtest_add_func("/intel-iommu/prq/page_request", test_page_request);
     qtest_add_func("/intel-iommu/prq/page_response", test_page_response);
+    qtest_add_func("/intel-iommu/prq/private_data", test_private_data);
+    qtest_add_func("/intel-iommu/prq/unknown_response",
+                   test_unknown_response);
     qtest_add_func("/intel-iommu/prq/drain", test_drain);
     qtest_add_func("/intel-iommu/prq/event", test_event);
     qtest_add_func("/intel-iommu/prq/event_message", test_event_message);

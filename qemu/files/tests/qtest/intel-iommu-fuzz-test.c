@@ -230,8 +230,8 @@ static void step(VTDTest *t)
         pe = vtd_pasid_entry(t, 0) + below(PASIDS) * VTD_PASID_ENTRY_SIZE;
         if (pe < VTD_MEM_SIZE * MiB - VTD_PAGE_SIZE) {
             qtest_writeq(t->qts, pe + 16, (below(4) ? roots[below(3)] : page())
-                         | below(256));
-            qtest_writeq(t->qts, pe + 8, DID);
+                         | below(below(8) ? 128 : 256));
+            qtest_writeq(t->qts, pe + 8, DID | VTD_SM_PASID_ENTRY_PWSNP);
             qtest_writeq(t->qts, pe, (below(4) ? roots[below(3)] : page()) |
                          below(8) << 6 | 2 << 2 | (below(8) ? 1 : 3));
         }
@@ -249,8 +249,14 @@ static void step(VTDTest *t)
     default:
         td_write(t, VTD_TESTDEV_PRGI, below(0x200));
         td_write(t, VTD_TESTDEV_LAST, below(2));
-        td_command(t, VTD_TESTDEV_DMA + below(5), pasid(), input_address(),
+        td_write(t, VTD_TESTDEV_COUNT, below(8) ? 0 : below(1000));
+        td_write(t, VTD_TESTDEV_PERIOD, 1 + below(1000000));
+        td_write(t, VTD_TESTDEV_STRIDE, below(2) ? 0 : input_address());
+        td_command(t, VTD_TESTDEV_DMA + below(7), pasid(), input_address(),
                    below(16));
+        if (!below(4)) {
+            qtest_clock_step(t->qts, below(3000000));
+        }
     }
 }
 

@@ -81,11 +81,11 @@ static void test_sre(void)
     vtd_stop(t);
 }
 
-/* Without the capability SRE is reserved, and supervisor requests blocked */
+/* Without the capability supervisor requests are blocked */
 static void test_no_srs(void)
 {
     VTDTest *t = vtd_start_enabled(VTD_OPTIONS ",x-srs=off");
-    VTDTestPASID p = first_stage(t, VTD_SM_PASID_ENTRY_SRE);
+    VTDTestPASID p = first_stage(t, 0);
 
     g_assert_cmphex(vtd_reg_readq(t, DMAR_ECAP_REG) & VTD_ECAP_SRS, ==, 0);
     vtd_map(t, p.fs_root, IOVA, VTD_MEM_A, FS_KERNEL);
@@ -206,7 +206,7 @@ static void test_execute(void)
 
     t = vtd_start_enabled(VTD_OPTIONS ",x-ers=off");
     g_assert_cmphex(vtd_reg_readq(t, DMAR_ECAP_REG) & VTD_ECAP_ERS, ==, 0);
-    p.fs_root = vtd_page(t);
+    p = first_stage(t, 0);
     vtd_map(t, p.fs_root, IOVA, VTD_MEM_A, FS_USER);
     vtd_set_pasid(t, PASID, &p);
     td_assert_faults(t, PASID, IOVA, VTD_REQ_EXEC, VTD_FR_PASID_ENTRY_ERE);
@@ -380,7 +380,11 @@ static void test_iotlb_second_stage(void)
     swap_leaf(t, p.ss_root, VTD_MEM_A, VTD_SL_W);
     vtd_inv(t, INV_IOTLB_DOMAIN(DID), 0);
     td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SM_READ);
-    td_assert_faults(t, PASID, 1ull << 48, 0, VTD_FR_SM_ADDR_BEYOND_MGAW);
+    swap_leaf(t, p.ss_root, VTD_MEM_A, 0);
+    vtd_inv(t, INV_IOTLB_DOMAIN(DID), 0);
+    td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SS_PAGING_ENTRY_P);
+    td_assert_faults(t, PASID, IOVA, VTD_REQ_WRITE, VTD_FR_SS_PAGING_ENTRY_P);
+    td_assert_faults(t, PASID, 1ull << 48, 0, VTD_FR_SS_ADDR_BEYOND);
     vtd_stop(t);
 }
 
@@ -859,7 +863,7 @@ static void test_nested(void)
     td_assert_ats(t, PASID, IOVA + 0x5000, 0, VTD_TESTDEV_XLAT_READ);
     g_assert_cmphex(td_read(t, VTD_TESTDEV_XLAT_SIZE), ==, 0x1000);
     g_assert_cmphex(td_read(t, VTD_TESTDEV_XLAT_ADDR), ==, 0x5000);
-    td_assert_faults(t, PASID, IOVA + 0x6000, 0, VTD_FR_SM_READ);
+    td_assert_faults(t, PASID, IOVA + 0x6000, 0, VTD_FR_SS_PAGING_ENTRY_P);
     vtd_stop(t);
 
     t = vtd_start_enabled(VTD_OPTIONS ",x-nest=off");
@@ -886,6 +890,8 @@ static void test_nested_faults(void)
         old = qtest_readq(t->qts, ss);
         qtest_writeq(t->qts, ss, 0);
         vtd_inv(t, INV_IOTLB_DOMAIN(DID), 0);
+        td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SS_PAGING_ENTRY_P);
+        qtest_writeq(t->qts, ss, old & ~VTD_SL_R);
         td_assert_faults(t, PASID, IOVA, 0,
                          level == 4 ? VTD_FR_NEST_ROOT_READ :
                                       VTD_FR_NEST_TABLE_READ);
@@ -911,8 +917,7 @@ static void test_nested_faults(void)
         old = qtest_readq(t->qts, at[level]);
         qtest_writeq(t->qts, at[level], old | 1ull << 47);
         vtd_inv(t, INV_IOTLB_DOMAIN(DID), 0);
-        td_assert_faults(t, PASID, IOVA, 0,
-                         level > 1 ? VTD_FR_NEST_TABLE_READ : VTD_FR_SM_READ);
+        td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SS_PAGING_ENTRY_P);
         qtest_writeq(t->qts, at[level], old);
     }
 
@@ -924,6 +929,8 @@ static void test_nested_faults(void)
     td_assert_faults(t, PASID, IOVA, VTD_REQ_WRITE, VTD_FR_SM_WRITE);
     qtest_writeq(t->qts, nest_leaf(t, &p, VTD_MEM_A), 0);
     vtd_inv(t, INV_IOTLB_DOMAIN(DID), 0);
+    td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SS_PAGING_ENTRY_P);
+    qtest_writeq(t->qts, nest_leaf(t, &p, VTD_MEM_A), old & ~VTD_SL_R);
     td_assert_faults(t, PASID, IOVA, 0, VTD_FR_SM_READ);
     qtest_writeq(t->qts, nest_leaf(t, &p, VTD_MEM_A), old);
     qtest_writeq(t->qts, at[1], (GPA + VTD_MEM_A) | VTD_FL_P | VTD_FL_US);

@@ -210,7 +210,7 @@ void vtd_set_pasid(VTDTest *t, uint32_t pasid, const VTDTestPASID *p)
     unsigned fs_level = p->fs_level ? p->fs_level : 4;
 
     qtest_writeq(t->qts, pe + 16, p->fs_root | p->bits2 | (fs_level - 4) << 2);
-    qtest_writeq(t->qts, pe + 8, p->did);
+    qtest_writeq(t->qts, pe + 8, p->did | VTD_SM_PASID_ENTRY_PWSNP);
     /* AW 2: four levels */
     qtest_writeq(t->qts, pe, p->ss_root | p->pgtt | p->bits0 | 2 << 2 |
                              VTD_PASID_ENTRY_P);
@@ -218,8 +218,16 @@ void vtd_set_pasid(VTDTest *t, uint32_t pasid, const VTDTestPASID *p)
 
 bool vtd_queue(VTDTest *t, uint64_t lo, uint64_t hi)
 {
+    return vtd_queue_private(t, lo, hi, 0, 0);
+}
+
+bool vtd_queue_private(VTDTest *t, uint64_t lo, uint64_t hi, uint64_t val2,
+                       uint64_t val3)
+{
     uint64_t tail = vtd_reg_readq(t, DMAR_IQT_REG);
-    uint64_t desc[4] = { cpu_to_le64(lo), cpu_to_le64(hi) };
+    uint64_t desc[4] = {
+        cpu_to_le64(lo), cpu_to_le64(hi), cpu_to_le64(val2), cpu_to_le64(val3),
+    };
 
     qtest_memwrite(t->qts, t->base + TBL_QUEUE + tail, desc, sizeof(desc));
     tail = (tail + sizeof(desc)) % VTD_PAGE_SIZE;

@@ -94,6 +94,9 @@ void vtd_set_pasid(VTDTest *t, uint32_t pasid, const VTDTestPASID *p);
 
 /* Queue one descriptor; returns whether the hardware took it */
 bool vtd_queue(VTDTest *t, uint64_t lo, uint64_t hi);
+/* One that has more than two quadwords */
+bool vtd_queue_private(VTDTest *t, uint64_t lo, uint64_t hi, uint64_t val2,
+                       uint64_t val3);
 void vtd_inv(VTDTest *t, uint64_t lo, uint64_t hi);
 
 /* The recorded fault, which is cleared; 0 if there is none */

@@ -96,32 +96,37 @@ static void response_failure(IntelDSAState *s)
     answer_all(s, VTD_PAGE_RESP_FAILURE);
 }
 
-static void intel_dsa_page_response(VTDAtsDevice *dev, uint32_t pasid,
-                                    uint16_t prgi, uint8_t code)
+static bool intel_dsa_page_response(VTDAtsDevice *dev,
+                                    const VTDPageGroupResponse *response)
 {
     IntelDSAState *s = INTEL_DSA(dev);
+    uint32_t pasid = response->pasid;
+    uint16_t prgi = response->prgi;
+    uint8_t code = response->code;
     bool known;
 
-    if (!s->pri_cap) {
-        return;
+    /* Each group is of one request here, without private data */
+    if (!s->pri_cap || !response->last) {
+        return false;
     }
     known = prgi < INTEL_DSA_MAX_PRS && s->prs[prgi].busy &&
             s->prs[prgi].pasid == pasid;
     trace_intel_dsa_page_response(DEVICE(s)->id ?: "", pasid, prgi, code,
                                   known);
     if (failed(s)) {
-        return;
+        return known;
     }
     if (!known) {
         pci_word_test_and_set_mask(pri_reg(s, PCI_PRI_STATUS),
                                    PCI_PRI_STATUS_UPRGI);
-        return;
+        return false;
     }
     if (code == VTD_PAGE_RESP_SUCCESS || code == VTD_PAGE_RESP_INVALID) {
         answer(s, prgi, code);
     } else {
         response_failure(s);
     }
+    return true;
 }
 
 /* Group indices are used by turns, so that a late answer meets none soon */

@@ -100,8 +100,8 @@ typedef enum VTDPageResponse {
  * @flags: VTD_REQ_READ and VTD_REQ_WRITE as wanted, VTD_REQ_PRIV,
  *         VTD_REQ_EXEC.  @last with neither of the first two is a stop marker
  * @last: the last request of its group
- * @private_data: two quadwords that come back in the page request descriptor,
- *                or NULL for none
+ * @private_data: two quadwords for the page request descriptor, which software
+ *                gives back in its response; NULL for none
  * @resp: the answer if false is returned
  *
  * Call with the BQL held.  Returns true if the message was sent: the answer to
@@ -121,6 +121,26 @@ bool vtd_page_request(PCIDevice *dev, uint32_t pasid, hwaddr addr,
 typedef struct VTDAtsDevice VTDAtsDevice;
 typedef struct VTDAtsDeviceClass VTDAtsDeviceClass;
 DECLARE_CLASS_CHECKERS(VTDAtsDeviceClass, VTD_ATS_DEVICE, TYPE_VTD_ATS_DEVICE)
+
+/**
+ * VTDPageGroupResponse - what a page request group response says
+ *
+ * @pasid: PASID of the group, PCI_NO_PASID if the response has none
+ * @prgi: page request group index
+ * @code: the response code as software gave it, reserved ones included
+ *        (PCIe 6.0 10.4.2.1: taken as a failure)
+ * @last: it answers the group.  If not, it answers a request with private data
+ *        before the last of the group, which waits on
+ * @private_data: two quadwords, which software should have copied from the
+ *                request; NULL for none
+ */
+typedef struct VTDPageGroupResponse {
+    uint32_t pasid;
+    uint16_t prgi;
+    uint8_t code;
+    bool last;
+    const uint64_t *private_data;
+} VTDPageGroupResponse;
 
 /*
  * What a PCI device with a device TLB implements.  Both functions are called
@@ -149,16 +169,15 @@ struct VTDAtsDeviceClass {
      * @page_response: a page request group response
      *
      * @dev: the device
-     * @pasid: PASID of the group, PCI_NO_PASID if the response has none
-     * @prgi: page request group index
-     * @code: the response code as software gave it, reserved ones included
-     *        (PCIe 6.0 10.4.2.1: taken as a failure)
+     * @response: what it says
      *
      * Software decides what it answers: a group that was never requested, or
      * was answered before, must do no harm.
+     *
+     * Returns whether the device waits for it.
      */
-    void (*page_response)(VTDAtsDevice *dev, uint32_t pasid, uint16_t prgi,
-                          uint8_t code);
+    bool (*page_response)(VTDAtsDevice *dev,
+                          const VTDPageGroupResponse *response);
 };
 
 #endif

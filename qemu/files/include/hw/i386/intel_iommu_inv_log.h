@@ -17,6 +17,9 @@
  * reached, so that a fence in the middle of a submission is not taken for one
  * more time that software waited; the sum of the four is all of them.
  *
+ * Page group responses are counted once more if no device waits for them: the
+ * group was never requested, answered before, or forgotten in a reset.
+ *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -53,5 +56,8 @@
 #define VTD_INV_LOG_WAIT_FENCE      1   /* before what follows is fetched */
 #define VTD_INV_LOG_WAIT_DRAIN      2   /* of page requests */
 #define VTD_INV_LOG_WAIT_BOTH       3
+
+/* The counter of page group responses that nobody waits for */
+#define VTD_INV_LOG_UNKNOWN_RESPONSE    VTD_INV_LOG_COUNTER(9, 1)
 
 #endif

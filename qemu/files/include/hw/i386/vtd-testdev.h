@@ -2,9 +2,16 @@
  * A PCI function that sends the requests it is told to, to test the emulated
  * VT-d, by qtests; and with sva=on what a guest does with page requests
  *
+ * With sva=on it has a function level reset, which clears all registers, drops
+ * the device TLB, forgets page requests that were not answered, and ends what is
+ * in flight.
+ *
  * A page of registers in BAR 0.  Registers are 64 bits wide and are accessed as
  * such.  A write to COMMAND sends one request, which is done when the write
- * returns.
+ * returns.  With COUNT not 0 those that access memory begin a flight instead:
+ * COUNT requests, one by one, from the main loop.  What they are is remembered,
+ * so that the registers and other commands can be used in the meantime; there is
+ * one flight at a time.
  *
  * Copyright (c) 2026 Seed f4c10a89 maintainers
  *
@@ -36,6 +43,7 @@ enum {
     VTD_TESTDEV_DMA_TLB,            /* by way of the device TLB */
     VTD_TESTDEV_PAGE_REQUEST,
     VTD_TESTDEV_SILENT,             /* DATA 1: answer no invalidations */
+    VTD_TESTDEV_STOP,               /* end the flight; fails if there is none */
 };
 
 /* What came of the last command; RO */
@@ -63,12 +71,26 @@ enum {
 #define VTD_TESTDEV_INV_SIZE        0xa0
 
 /* The last page request group response, and how many there were; RO */
-#define VTD_TESTDEV_RESP_COUNT      0xc0
+#define VTD_TESTDEV_RESP_COUNT      0xc0    /* that answered a group */
 #define VTD_TESTDEV_RESP_PASID      0xc8
 #define VTD_TESTDEV_RESP_PRGI       0xd0
 #define VTD_TESTDEV_RESP_CODE       0xd8
+#define VTD_TESTDEV_RESP_PRIVATE    0xe0    /* and 0xe8; 0: no private data */
+#define VTD_TESTDEV_RESP_PARTIAL    0xf0    /* how many did not */
+#define VTD_TESTDEV_RESP_UNKNOWN    0xf8    /* of both: nothing was requested */
 
-#define VTD_TESTDEV_REGS_SIZE       0xe0
+/* Flights; RW */
+#define VTD_TESTDEV_COUNT           0x100   /* requests of one; 0: at once */
+#define VTD_TESTDEV_PERIOD          0x108   /* ns of virtual time before each */
+#define VTD_TESTDEV_STRIDE          0x110   /* to add to the address after each */
+
+/* The flight, or the last one; RO */
+#define VTD_TESTDEV_FLIGHT_LEFT     0x120   /* requests to come */
+#define VTD_TESTDEV_FLIGHT_OK       0x128
+#define VTD_TESTDEV_FLIGHT_FAILED   0x130
+#define VTD_TESTDEV_FLIGHT_DATA     0x138   /* what the last one read */
+
+#define VTD_TESTDEV_REGS_SIZE       0x140
 #define VTD_TESTDEV_BAR_SIZE        0x1000
 
 #define VTD_TESTDEV_NO_PASID        0xffffffffu
