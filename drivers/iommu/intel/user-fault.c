@@ -38,8 +38,9 @@ static bool user_fault_reason(u8 hw_reason, u32 *reason)
 	case 0x59:
 	case 0x5c: /* to execute, or privileged, where that is off */
 	case 0x5d:
-	case 0x71: /* first level: no entry */
-	case 0x81: /* ... not for the user, not to be executed */
+	case 0x71: /* first level, second level: no entry */
+	case 0x79:
+	case 0x81: /* first level: not for the user, not to be executed */
 	case 0x82:
 	case 0x85: /* either level: not to be written, read */
 	case 0x86:
