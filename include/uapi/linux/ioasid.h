@@ -134,9 +134,9 @@ struct ioasid_get_info {
  * attached to.
  *
  * With an IOASID_TYPE_SVA a device has the addresses of the process that calls ALLOC, and
- * page faults of its own. When the process has ended or called exec, everything is
- * refused, and the IOASID stays. MAP, UNMAP and GET_IOVA_RANGES are EINVAL. A process can
- * have 16 of them (ENOSPC).
+ * page faults of its own. When the process has ended or called exec, and no page fault of
+ * it is served any more, everything is refused, and the IOASID stays. MAP, UNMAP and
+ * GET_IOVA_RANGES are EINVAL. A process can have 16 of them (ENOSPC).
  *
  * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows. What
  * is mapped stays so until the file is closed, or has an IOASID of the same number.
