@@ -21,7 +21,7 @@
 #   make bench                the core beside 6.1's and the IDA, native and in guest instructions
 #   make test-kcsan           the tests of a kernel that watches for data races
 #   make test-fresh           README's two commands in a minimal Debian 12 made for it (as root, more than an hour)
-#   make soak MINUTES=30      everything at once in a guest; nothing may leak [WHAT=sva] [KERNEL=series|debug|kcsan]
+#   make soak MINUTES=30      everything at once in a guest; nothing may leak [WHAT=sva|ioas] [KERNEL=series|debug|kcsan]
 #   make mutate               break the series line by line: the tests must notice [ONLY=regex]
 #
 # Change it (T=kernel or T=qemu):

@@ -5,60 +5,10 @@
  * IOASIDs of other types beside, passed files, and processes that end. Prints TAP.
  */
 #define _GNU_SOURCE
-#include "ioas-wq.h"
+#include "ioas-sva.h"
 
 #define COPIES 50
 #define KILLS 10
-
-static int alloc_sva(int fd, uint32_t *id)
-{
-	struct ioasid_alloc alloc = { .size = sizeof(alloc), .type = IOASID_TYPE_SVA, .max = UINT32_MAX };
-
-	if (ioctl(fd, IOASID_ALLOC, &alloc))
-		return errno;
-	*id = alloc.out_ioasid;
-	return 0;
-}
-
-/* Filled in as an area without memory: addresses are those of the process */
-static int sva_open(struct area *area, int fd)
-{
-	*area = (struct area) { .fd = fd };
-	return fd < 0 ? EBADF : alloc_sva(fd, &area->id);
-}
-
-/* Memory of its own, which the device is the first to touch where it writes */
-static int moves_own(struct queue *queue, unsigned int who, unsigned int count)
-{
-	return queue->shared ? copies_by_write(queue->file, who, count) : copies(queue, who, count);
-}
-
-static int own_status(struct queue *queue, void *to, const void *from)
-{
-	descriptor = memmove_of(to, from, PAGE, &record, 1);
-	record.status = 0;
-	return give(queue, &descriptor) ? -1 : wait_for(&record);
-}
-
-/* What stands there now is copied, whatever stood there when the device looked last */
-static int sees_what_is_mapped_anew(struct queue *queue)
-{
-	uint8_t *memory = map(2 * PAGE);
-	int ok = 1;
-
-	for (unsigned int i = 0; i < COPIES; i++) {
-		void *again;
-
-		fill(memory, PAGE, 7, i);
-		ok &= own_status(queue, memory + PAGE, memory) == DSA_COMP_SUCCESS && filled(memory + PAGE, PAGE, 7, i);
-		munmap(memory, PAGE);
-		ok &= own_status(queue, memory + PAGE, memory) > DSA_COMP_SUCCESS;
-		again = mmap(memory, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		ok &= again == memory;
-	}
-	munmap(memory, 2 * PAGE);
-	return ok;
-}
 
 static int writes_nothing_behind_mprotect(struct queue *queue)
 {
@@ -140,13 +90,6 @@ static int child_with_the_file(int talk)
 	return 1;
 }
 
-static int charged_to_file(int fd)
-{
-	struct ioasid_get_info info;
-
-	return get_info(fd, &info) ? -1 : (int)info.out_allocated;
-}
-
 static void passed(void)
 {
 	struct child child;
@@ -163,7 +106,7 @@ static void passed(void)
 		end_at_once(&child);
 	}
 	check(1, "a child attaches its own address space only");
-	check(charged_to_file(of_parent.fd) == 1 + KILLS, "numbers of children that were killed stay with the file");
+	check(allocated(of_parent.fd) == 1 + KILLS, "numbers of children that were killed stay with the file");
 	close(of_parent.fd);
 }
 
@@ -171,7 +114,7 @@ static void passed(void)
 static int loses(int talk)
 {
 	struct queue queue;
-	struct area area;
+	struct area area = { .fd = -1 };
 	int ok;
 
 	ok = !wq_open(&queue, SHARED) && !sva_open(&area, open("/dev/ioasid", O_RDWR)) && !wq_attach(&queue, &area);

@@ -71,7 +71,7 @@ static inline void of(const struct queue *queue, int ok, const char *name)
 static inline int wq_open(struct queue *queue, const char *name)
 {
 	memset(queue, 0, sizeof(*queue));
-	queue->shared = !strcmp(name, SHARED);
+	queue->shared = !strcmp(name, SHARED) || !strcmp(name, SHARED2);
 	queue->file = open(name, O_RDWR | O_CLOEXEC);
 	return queue->file < 0 ? errno : 0;
 }

@@ -4,29 +4,31 @@
 #        ioas-queues.sh queue N MODE ATS_DISABLE [BOF]  enables queue N with these values of its attributes
 #        ioas-queues.sh off N...                        disables queues, under whoever has them open
 #
-# Queues of the first DSA for programs, by way of sysfs alone: /dev/dsa/wq0.0 is dedicated, /dev/dsa/wq0.1 shared.
+# Queues of a DSA for programs, by way of sysfs alone: of the first one, unless the variable DSA has the number of another.
+# /dev/dsa/wq0.0 is dedicated, /dev/dsa/wq0.1 shared. The variable NAME is what a queue is called.
 
 bus=/sys/bus/dsa
+dsa=${DSA:-0}
 set -e
 
 # What can be changed only while the device is disabled
 load() {
 	modprobe idxd
 	for engine in 0 1; do
-		echo 0 >$bus/devices/engine0.$engine/group_id
+		echo 0 >"$bus/devices/engine$dsa.$engine/group_id"
 	done
 	for number in 0 1; do
-		echo 0 >$bus/devices/wq0.$number/group_id
-		echo 16 >$bus/devices/wq0.$number/size
+		echo 0 >"$bus/devices/wq$dsa.$number/group_id"
+		echo 16 >"$bus/devices/wq$dsa.$number/size"
 	done
-	echo dsa0 >$bus/drivers/idxd/bind
+	echo "dsa$dsa" >$bus/drivers/idxd/bind
 }
 
 # queue N MODE ATS_DISABLE [BOF]: also what the end of a queue resets
 queue() {
-	wq=$bus/devices/wq0.$1
+	wq=$bus/devices/wq$dsa.$1
 	echo user >"$wq/type"
-	echo "ioas$1" >"$wq/name"
+	echo "${NAME:-ioas$1}" >"$wq/name"
 	echo 10 >"$wq/priority"
 	if [ "$1" = 0 ]; then
 		echo dedicated >"$wq/mode"
@@ -38,12 +40,12 @@ queue() {
 	{ echo "$3" >"$wq/ats_disable"; } 2>/dev/null || :
 	[ -z "$4" ] || echo "$4" >"$wq/block_on_fault"
 	echo "$2" >"$wq/pasid_mode"
-	echo "wq0.$1" >$bus/drivers/user/bind
+	echo "wq$dsa.$1" >$bus/drivers/user/bind
 }
 
 off() {
 	for number; do
-		echo "wq0.$number" >$bus/drivers/user/unbind
+		echo "wq$dsa.$number" >$bus/drivers/user/unbind
 	done
 }
 
