@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 
 #include "dsa-test.h"
+#include "../sva/soak.h"
 #include "ioas-sva.h"
 
 #define WORKERS 6
@@ -47,14 +48,6 @@ static struct shared {
 	atomic_ulong counts[COUNTS];
 	atomic_int wrong, stop;
 } *shared;
-
-static uint64_t random_state;
-
-static uint32_t rnd(uint32_t below)
-{
-	random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-	return (random_state >> 33) % below;
-}
 
 static void count(enum count what)
 {
@@ -458,12 +451,6 @@ static int all_happened(void)
 	return 1;
 }
 
-/* No process of the soak is left behind, those without parent included */
-static int alone(void)
-{
-	return number_in(CGROUP "/cgroup.events", "populated ") == 0;
-}
-
 static void look_after(pid_t *pid, unsigned int who)
 {
 	int status;
@@ -507,9 +494,7 @@ static void soak(unsigned int seconds, unsigned long seed)
 			printf("# %ld s left\n", (long)(end - said));
 		}
 	}
-	put_file(CGROUP "/cgroup.kill", "1");
-	for (int i = 0; i < 12000 && !alone(); i++)
-		usleep(10000);
+	kill_all();
 	atomic_store(&shared->stop, 1);
 	for (int i = 0; i < 2; i++)
 		waitpid(meddlers[i], NULL, 0);
@@ -518,65 +503,26 @@ static void soak(unsigned int seconds, unsigned long seed)
 }
 
 struct counters {
-	char pool[256];
-	long charged, ids, mms, unreclaimable;
+	struct kernel_counters kernel;
 	struct rest rest;
 };
 
-static void read_slab(struct counters *counters)
-{
-	static const char * const caches[] = { "ioasid_entry", "mm_struct" };
-	char name[64], line[256];
-	FILE *file;
-
-	/* So that the count of objects is that of allocated ones */
-	for (int i = 0; i < 2; i++) {
-		snprintf(name, sizeof(name), "/sys/kernel/slab/%s/shrink", caches[i]);
-		put_file(name, "1");
-	}
-	put_file("/proc/sys/vm/drop_caches", "3");
-	counters->ids = counters->mms = -1;
-	file = fopen("/proc/slabinfo", "r");
-	while (file && fgets(line, sizeof(line), file)) {
-		sscanf(line, "ioasid_entry %ld", &counters->ids);
-		sscanf(line, "mm_struct %ld", &counters->mms);
-	}
-	fclose(file);
-	counters->unreclaimable = 0;
-	file = fopen("/proc/meminfo", "r");
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "SUnreclaim: %ld", &counters->unreclaimable);
-	fclose(file);
-}
-
 static void read_counters(struct counters *counters)
 {
-	FILE *file;
-
-	memset(counters, 0, sizeof(*counters));
-	visit_cpus();
-	read_slab(counters);
-	counters->charged = ids_charged();
+	read_kernel_counters(&counters->kernel);
 	counters->rest = the_rest();
-	file = fopen("/sys/kernel/debug/ioasid", "r");
-	if (!file || !fgets(counters->pool, sizeof(counters->pool), file))
-		exit(1);
-	fclose(file);
 }
 
-/* Something else of the guest may have ended in the meantime: fewer address spaces of processes are no leak. */
 static int same(const struct counters *before, const struct counters *after)
 {
-	return !strcmp(before->pool, after->pool) && before->charged == after->charged && before->ids == after->ids &&
-	       after->mms <= before->mms && !memcmp(&before->rest, &after->rest, sizeof(before->rest));
+	return same_in_kernel(&before->kernel, &after->kernel) && !memcmp(&before->rest, &after->rest, sizeof(before->rest));
 }
 
 static void print_counters(const char *when, const struct counters *c)
 {
-	printf("# %s: charged %ld, ids %ld, attached %ld, address spaces %ld, pages pinned %ld\n", when, c->charged,
-	       c->rest.ids, c->rest.attached, c->rest.areas, c->rest.pinned);
-	printf("# %s: id objects %ld, mm objects %ld, unreclaimable slab %ld kB, %s", when, c->ids, c->mms, c->unreclaimable,
-	       c->pool);
+	printf("# %s: ids %ld, attached %ld, address spaces %ld, pages pinned %ld\n", when, c->rest.ids, c->rest.attached,
+	       c->rest.areas, c->rest.pinned);
+	print_kernel_counters(when, &c->kernel);
 }
 
 /* Somebody new has both queues, with an IOASID of each type */
@@ -602,7 +548,7 @@ static void settle(const struct counters *before, struct counters *after)
 {
 	for (int i = 0; i < 100; i++) {
 		read_counters(after);
-		if (before ? same(before, after) : !after->ids && !after->charged)
+		if (before ? same(before, after) : !after->kernel.ids && !after->kernel.charged)
 			break;
 		usleep(100000);
 	}
@@ -636,10 +582,11 @@ int main(int argc, char **argv)
 		printf("# %s: %lu\n", count_names[i], atomic_load(&shared->counts[i]));
 	check(!atomic_load(&shared->wrong), "each process has its own data, and no errors but those that it has to expect");
 	check(all_happened(), "all that should happens");
-	check(same(&before, &after) && !after.charged && !after.ids,
+	check(same(&before, &after) && !after.kernel.charged && !after.kernel.ids,
 	      "IOASIDs, charges, attachments, pinned pages and address spaces are the same");
 	/* What else the kernel has in slabs moves a little */
-	check(after.unreclaimable < before.unreclaimable + before.unreclaimable / 20 + 512, "slab does not grow");
+	check(after.kernel.unreclaimable < before.kernel.unreclaimable + before.kernel.unreclaimable / 20 + 512,
+	      "slab does not grow");
 	check(run_child(works), "the queues work for somebody new");
 	check(!rmdir(CGROUP), "the cgroup goes");
 	check(shell(QUEUES "off 0 1") && !log_count("left enabled") && !log_count("left bound") && shell("rmmod idxd"),

@@ -5,11 +5,11 @@
  * of them by a node of a file system that has gone, too. Prints TAP.
  */
 #define _GNU_SOURCE
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "../sva/sva-stall.h"
 #include "ioas-wq.h"
+#include "load-module.h"
 
 #define NODE "/tmp/node"
 /* Command register and status (DSA specification 9.2): drain queue 1, and interrupt then, as the driver waits for that */
@@ -32,13 +32,6 @@ static int number_error(uint32_t id, int *file)
 
 	*file = open("/dev/ioasid", O_RDWR | O_CLOEXEC);
 	return ioctl(*file, IOASID_ALLOC, &alloc) ? errno : 0;
-}
-
-static int load_module(void)
-{
-	int file = open("/lab/sva-stall-mod.ko", O_RDONLY | O_CLOEXEC);
-
-	return syscall(SYS_finit_module, file, "", 0);
 }
 
 static int open_by_node(struct queue *queue)
@@ -86,7 +79,7 @@ int main(void)
 
 	printf("TAP version 13\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	check(!load_module() && shell(QUEUES "load && " QUEUES "queue 0 ioasid 1 && " QUEUES "queue 1 sva 0 1"),
+	check(!load("/lab/sva-stall-mod.ko") && shell(QUEUES "load && " QUEUES "queue 0 ioasid 1 && " QUEUES "queue 1 sva 0 1"),
 	      "a queue in mode ioasid, another one in mode sva");
 	regs = registers();
 	check(!area_open(&area) && !open_by_node(&queue) && !wq_start(&queue, &area) && moves(&queue, &area, 1, 3),

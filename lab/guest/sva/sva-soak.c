@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <sys/mount.h>
 
-#include "sva-user.h"
+#include "soak.h"
 
 #define WORKERS 6
 /* Of which so many can have a PASID at a time */
@@ -46,14 +46,6 @@ static struct shared {
 	atomic_ulong counts[COUNTS];
 	atomic_int wrong;
 } *shared;
-
-static __thread uint64_t random_state;
-
-static uint32_t rnd(uint32_t below)
-{
-	random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-	return (random_state >> 33) % below;
-}
 
 static void count(enum count what)
 {
@@ -421,12 +413,6 @@ static void start_life(pid_t *pid, unsigned int who, unsigned long seed)
 	live(who, "/proc/self/exe", seed);
 }
 
-/* No process of the soak is left behind, those without parent included */
-static int alone(void)
-{
-	return number_in(CGROUP "/cgroup.events", "populated ") == 0;
-}
-
 static int all_happened(void)
 {
 	for (unsigned int i = 0; i < sizeof(must_happen) / sizeof(must_happen[0]); i++)
@@ -465,61 +451,9 @@ static void soak(unsigned int seconds, unsigned long seed)
 			printf("# %ld s left\n", (long)(end - said));
 		}
 	}
-	put_file(CGROUP "/cgroup.kill", "1");
-	for (int i = 0; i < 12000 && !alone(); i++)
-		usleep(10000);
+	kill_all();
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
-}
-
-struct counters {
-	char pool[256];
-	long charged, ids, mms, unreclaimable;
-};
-
-static void read_counters(struct counters *counters)
-{
-	static const char *const caches[] = { "ioasid_entry", "mm_struct" };
-	char name[64], line[256];
-	FILE *file;
-
-	memset(counters, 0, sizeof(*counters));
-	visit_cpus();
-	/* So that the count of objects is that of allocated ones */
-	for (int i = 0; i < 2; i++) {
-		snprintf(name, sizeof(name), "/sys/kernel/slab/%s/shrink", caches[i]);
-		put_file(name, "1");
-	}
-	put_file("/proc/sys/vm/drop_caches", "3");
-	counters->charged = ids_charged();
-	file = fopen("/sys/kernel/debug/ioasid", "r");
-	if (!file || !fgets(counters->pool, sizeof(counters->pool), file))
-		exit(1);
-	fclose(file);
-	counters->ids = counters->mms = -1;
-	file = fopen("/proc/slabinfo", "r");
-	while (file && fgets(line, sizeof(line), file)) {
-		sscanf(line, "ioasid_entry %ld", &counters->ids);
-		sscanf(line, "mm_struct %ld", &counters->mms);
-	}
-	fclose(file);
-	file = fopen("/proc/meminfo", "r");
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "SUnreclaim: %ld", &counters->unreclaimable);
-	fclose(file);
-}
-
-/* Something else of the guest may have ended in the meantime: fewer address spaces are no leak. */
-static int same(const struct counters *before, const struct counters *after)
-{
-	return !strcmp(before->pool, after->pool) && before->charged == after->charged && before->ids == after->ids &&
-	       after->mms <= before->mms;
-}
-
-static void print_counters(const char *when, const struct counters *counters)
-{
-	printf("# %s: charged %ld, id objects %ld, mm objects %ld, unreclaimable slab %ld kB, %s", when, counters->charged,
-	       counters->ids, counters->mms, counters->unreclaimable, counters->pool);
 }
 
 int main(int argc, char **argv)
@@ -528,7 +462,7 @@ int main(int argc, char **argv)
 	int high = getenv("HIGH") || (argc > 1 && !strcmp(argv[1], "high") && argc-- && argv++ && !setenv("HIGH", "1", 1));
 	unsigned int seconds = argc > 1 ? atoi(argv[1]) : 30;
 	unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : (unsigned long)time(NULL);
-	struct counters before, after;
+	struct kernel_counters before, after;
 	char path[] = "/tmp/soak-shared";
 	int file = open(path, O_RDWR | O_CREAT, 0600);
 
@@ -558,25 +492,25 @@ int main(int argc, char **argv)
 	/* Ids go a grace period after their last reference */
 	for (int i = 0; i < 100; i++) {
 		usleep(100000);
-		read_counters(&before);
+		read_kernel_counters(&before);
 		if (!before.ids && !before.charged)
 			break;
 	}
-	print_counters("before", &before);
+	print_kernel_counters("before", &before);
 	memset(shared->counts, 0, sizeof(shared->counts));
 	soak(seconds, seed + 1);
 	for (int i = 0; i < 100; i++) {
-		read_counters(&after);
-		if (same(&before, &after))
+		read_kernel_counters(&after);
+		if (same_in_kernel(&before, &after))
 			break;
 		usleep(100000);
 	}
-	print_counters("after", &after);
+	print_kernel_counters("after", &after);
 	for (int i = 0; i < COUNTS; i++)
 		printf("# %s: %lu\n", count_names[i], atomic_load(&shared->counts[i]));
 	check(!atomic_load(&shared->wrong), "each_process_has_its_own_data");
 	check(all_happened(), "all_that_should_happens");
-	check(same(&before, &after) && !after.charged && !after.ids, "ids_charges_and_address_spaces_are_the_same");
+	check(same_in_kernel(&before, &after) && !after.charged && !after.ids, "ids_charges_and_address_spaces_are_the_same");
 	/* What else the kernel has in slabs moves a little */
 	check(after.unreclaimable < before.unreclaimable + before.unreclaimable / 20 + 512, "slab_does_not_grow");
 	check(!rmdir(CGROUP) && shell("rmmod idxd"), "nothing_is_left");
