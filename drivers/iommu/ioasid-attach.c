@@ -9,6 +9,7 @@
  *
  *	DEVICE_ATTACH			device->lock > ioas->attach_lock >
  *					group->mutex; the driver's
+ *	BIND, UNBIND, a parent's FREE	ioas->attach_lock > the parent's > group->mutex
  *	DEVICE_DETACH, device's close	device->lock, then as everybody
  *	FREE, file's close		map_mutex, then as everybody
  *	everybody			the driver's; attach_lock > ioas->lock, group->mutex
@@ -32,6 +33,7 @@
 #include "iommu-pasid-fault.h"
 #include "iommu-priv.h"
 #include "iommu-sva-domain.h"
+#include "iommu-user.h"
 
 /* A copy of the caller's struct, zero-extended */
 union ioasid_device_args {
@@ -51,6 +53,7 @@ union ioasid_device_args {
  * @user: the file of /dev/ioasid, which is notified of faults
  * @cookie: of the first one, as faults do not tell by way of which they came; under the
  *	    lock of @user
+ * @nested: the page table is the user's
  * @sink: gets the faults
  */
 struct ioasid_passage {
@@ -60,6 +63,7 @@ struct ioasid_passage {
 	struct list_head attachments;
 	struct ioasid_user *user;
 	u64 cookie;
+	bool nested;
 	struct iommu_fault_sink sink;
 };
 
@@ -108,15 +112,21 @@ static void ioasid_attachment_put(struct ioasid_attachment *att)
 	kfree(att);
 }
 
-static void ioasid_report_fault(struct iommu_fault_sink *sink,
+static bool ioasid_report_fault(struct iommu_fault_sink *sink,
 				const struct iommu_pasid_fault *fault)
 {
 	struct ioasid_passage *passage = container_of(sink,
 						      struct ioasid_passage,
 						      sink);
 
+	/* The kernel's own table has nothing wrong in it */
+	if (fault->table && !passage->nested)
+		return false;
 	ioasid_events_add_fault(passage->user, passage->pasid,
-				&passage->cookie, fault);
+				&passage->cookie, fault,
+				passage->nested && fault->stage2 ?
+				IOASID_FAULT_STAGE2 : 0);
+	return true;
 }
 
 static struct ioasid_passage *ioasid_passage_find(struct ioasid_ioas *ioas,
@@ -138,6 +148,8 @@ static int ioasid_passage_open(struct ioasid_attachment *att, ioasid_t pasid)
 	struct ioasid_passage *passage = ioasid_passage_find(ioas, att->dev);
 	int ret;
 
+	if (!ioas->domain)
+		return -EINVAL;
 	if (passage && !att->idev->ops)
 		return -EBUSY;
 	if (passage)
@@ -150,6 +162,7 @@ static int ioasid_passage_open(struct ioasid_attachment *att, ioasid_t pasid)
 	INIT_LIST_HEAD(&passage->attachments);
 	passage->user = att->user;
 	passage->cookie = att->cookie;
+	passage->nested = ioas->parent;
 	passage->sink.report = ioasid_report_fault;
 
 	ret = ioasid_ioas_reserve(ioas, att->dev);
@@ -189,9 +202,61 @@ static void ioasid_passage_close(struct ioasid_attachment *att)
 		return;
 	}
 	list_del(&passage->of_ioas);
-	iommu_detach_device_pasid(ioas->domain, passage->dev, passage->pasid);
+	/* None is open while nothing is bound */
+	if (ioas->domain)
+		iommu_detach_device_pasid(ioas->domain, passage->dev,
+					  passage->pasid);
 	ioasid_ioas_unreserve(ioas, passage->dev);
 	kfree(passage);
+}
+
+static void ioasid_close_passages_before(struct ioasid_ioas *ioas,
+					 struct ioasid_passage *end)
+{
+	struct ioasid_passage *passage;
+
+	list_for_each_entry(passage, &ioas->passages, of_ioas) {
+		if (passage == end)
+			return;
+		iommu_detach_device_pasid(ioas->domain, passage->dev,
+					  passage->pasid);
+	}
+}
+
+/**
+ * ioasid_ioas_open_passages - let all devices reach a page table that is bound
+ * @ioas: the address space, its attach_lock held
+ *
+ * Return: 0, or as iommu_attach_device_pasid(), and then none does.
+ */
+int ioasid_ioas_open_passages(struct ioasid_ioas *ioas)
+{
+	struct ioasid_passage *passage;
+	int ret;
+
+	lockdep_assert_held(&ioas->attach_lock);
+	list_for_each_entry(passage, &ioas->passages, of_ioas) {
+		ret = iommu_attach_pasid_sink(ioas->domain, passage->dev,
+					      passage->pasid, "user",
+					      &passage->sink);
+		if (ret) {
+			ioasid_close_passages_before(ioas, passage);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * ioasid_ioas_close_passages - undo ioasid_ioas_open_passages()
+ * @ioas: the address space, its attach_lock held
+ *
+ * The devices stay attached, and are refused.
+ */
+void ioasid_ioas_close_passages(struct ioasid_ioas *ioas)
+{
+	lockdep_assert_held(&ioas->attach_lock);
+	ioasid_close_passages_before(ioas, NULL);
 }
 
 /* Nobody else does. */
@@ -478,7 +543,7 @@ static int ioasid_device_attach(struct ioasid_device *idev,
 	if (ret)
 		goto out_file;
 	/* Whose memory it is has to agree */
-	if (iommu_domain_is_sva(ioas->domain) && ioas->domain->mm != current->mm)
+	if (ioas->type == IOASID_TYPE_SVA && ioas->domain->mm != current->mm)
 		ret = -EPERM;
 	else
 		ret = ioasid_attach(idev, user, ioas, attach);
@@ -543,6 +608,16 @@ static int ioasid_device_info(struct ioasid_device *idev,
 	ioasid_ioas_info(&machine);
 	info->out_ioasid_last = limit ? limit - 1 : 0;
 	info->out_types = limit ? machine.out_types : 0;
+	info->out_formats = limit ? machine.out_formats : 0;
+	info->out_features = limit ? machine.out_features : 0;
+	info->out_vtd_cap = 0;
+	info->out_vtd_ecap = 0;
+	/* A driver that loses the device waits for this */
+	mutex_lock(&idev->lock);
+	if (info->out_formats && !idev->removed)
+		iommu_dev_nested_caps(idev->dev, &info->out_vtd_cap,
+				      &info->out_vtd_ecap);
+	mutex_unlock(&idev->lock);
 	if (!iommu_dev_has_sva(idev->dev))
 		info->out_types &= ~BIT(IOASID_TYPE_SVA);
 	return 0;
@@ -575,7 +650,7 @@ static const struct ioasid_device_op ioasid_device_ops[] = {
 	IOASID_DEVICE_OP(IOASID_DEVICE_INFO, ioasid_device_info, out_types,
 			 ioasid_device_info, NULL,
 			 IOASID_ARGS_OUT(ioasid_device_info, out_ioasid_last,
-					 out_types)),
+					 out_vtd_ecap)),
 	IOASID_DEVICE_OP(IOASID_DEVICE_ATTACH, ioasid_device_attach, out_pasid,
 			 ioasid_device_attach, ioasid_device_attach_done,
 			 IOASID_ARGS_OUT(ioasid_device_attach, out_pasid,

@@ -33,6 +33,7 @@
  * @perm:
  * @reason:
  * @hw_reason:
+ * @flags: of its header
  * @lost: only counted for the last one, while there is no room
  */
 struct ioasid_user_fault {
@@ -42,6 +43,7 @@ struct ioasid_user_fault {
 	u32 perm;
 	u32 reason;
 	u32 hw_reason;
+	u32 flags;
 	u32 lost;
 };
 
@@ -167,12 +169,14 @@ void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event)
  * @id: the IOASID
  * @cookie: of the attachment, under @user's lock
  * @fault: the request
+ * @fault_flags: of struct ioasid_event_fault
  *
  * Context: Any but NMI.
  */
 void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id,
 			     const u64 *cookie,
-			     const struct iommu_pasid_fault *fault)
+			     const struct iommu_pasid_fault *fault,
+			     u32 fault_flags)
 {
 	u32 spid = ioasid_spid_of(id);
 	struct ioasid_user_fault *new;
@@ -195,6 +199,7 @@ void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id,
 		new->perm = fault->perm;
 		new->reason = fault->reason;
 		new->hw_reason = fault->hw_reason;
+		new->flags = fault_flags;
 		new->lost = 0;
 		user->last_fault = new;
 		list_del(&room->list);
@@ -297,6 +302,7 @@ static void ioasid_events_describe(struct ioasid_user_id *event,
 		out->fault = (struct ioasid_event_fault) {
 			.header.size = sizeof(out->fault),
 			.header.type = IOASID_EVENT_FAULT,
+			.header.flags = fault->flags,
 			.ioasid = event->id,
 			.cookie = event->cookie,
 			.addr = fault->addr,

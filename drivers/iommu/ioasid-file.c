@@ -240,9 +240,13 @@ static int ioasid_user_alloc(struct ioasid_user *user,
 	struct ioasid_user_id *uid;
 	int ret;
 
-	if (alloc->type > IOASID_TYPE_SVA)
+	if (alloc->type > IOASID_TYPE_PGTABLE || alloc->__reserved)
 		return -EOPNOTSUPP;
-	if (alloc->min > alloc->max)
+	if (alloc->min > alloc->max ||
+	    (alloc->flags && alloc->type != IOASID_TYPE_IOVA))
+		return -EINVAL;
+	if (alloc->type != IOASID_TYPE_PGTABLE &&
+	    (alloc->parent || alloc->format || alloc->addr_width))
 		return -EINVAL;
 	if (min > max)
 		return -ENOSPC;
@@ -253,7 +257,7 @@ static int ioasid_user_alloc(struct ioasid_user *user,
 	uid->cookie = alloc->cookie;
 	uid->state = IOASID_USER_NEW;
 	if (alloc->type != IOASID_TYPE_NONE) {
-		ioas = ioasid_ioas_alloc(alloc->type);
+		ioas = ioasid_ioas_alloc(user, alloc);
 		ret = PTR_ERR_OR_ZERO(ioas);
 		if (ret)
 			goto err_free;
@@ -466,10 +470,11 @@ static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_GET_INFO, ioasid_get_info, out_limit,
 		       ioasid_user_get_info, NULL,
 		       IOASID_ARGS_OUT(ioasid_get_info, out_capacity,
-				       out_attached)),
+				       out_features)),
 	IOASID_USER_OP(IOASID_ALLOC, ioasid_alloc, cookie,
 		       ioasid_user_alloc, ioasid_user_alloc_done,
-		       IOASID_ARGS_OUT(ioasid_alloc, out_ioasid, out_ioasid)),
+		       IOASID_ARGS_OUT(ioasid_alloc, out_ioasid, out_ioasid),
+		       .flags = IOASID_ALLOC_NEST_PARENT),
 	IOASID_USER_OP(IOASID_FREE, ioasid_free, out_pending,
 		       ioasid_user_free, NULL,
 		       IOASID_ARGS_OUT(ioasid_free, out_pending, out_pending)),
@@ -493,6 +498,16 @@ static const struct ioasid_user_op ioasid_user_ops[] = {
 	IOASID_USER_OP(IOASID_UNMAP, ioasid_unmap, out_length,
 		       ioasid_user_unmap, NULL,
 		       IOASID_ARGS_OUT(ioasid_unmap, out_length, out_length)),
+	IOASID_USER_OP(IOASID_BIND_PGTABLE, ioasid_bind_pgtable, __reserved2,
+		       ioasid_user_bind_pgtable, NULL,
+		       .flags = IOASID_PGTABLE_VTD_SRE | IOASID_PGTABLE_VTD_EAFE |
+				IOASID_PGTABLE_VTD_WPE),
+	IOASID_USER_OP(IOASID_UNBIND_PGTABLE, ioasid_unbind_pgtable, __reserved,
+		       ioasid_user_unbind_pgtable, NULL),
+	IOASID_USER_OP(IOASID_INVALIDATE, ioasid_invalidate, __reserved,
+		       ioasid_user_invalidate, NULL,
+		       IOASID_ARGS_OUT(ioasid_invalidate, out_num, out_num),
+		       .flags = IOASID_INVALIDATE_SPID),
 	IOASID_USER_OP(IOASID_GET_IOVA_RANGES, ioasid_get_iova_ranges, __reserved,
 		       ioasid_user_get_iova_ranges, NULL,
 		       IOASID_ARGS_OUT(ioasid_get_iova_ranges, out_alignment,

@@ -15,9 +15,9 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
+#include <uapi/linux/ioasid.h>
 
 #include "ioasid-ioas.h"
-#include "iommu-sva-domain.h"
 #include "iommu-user.h"
 
 /* Protects the list, in which an address space is as long as there is a reference. */
@@ -137,9 +137,16 @@ static int ioasid_spaces_show(struct seq_file *m, void *p)
 {
 	struct ioasid_ioas *ioas = p;
 
-	if (iommu_domain_is_sva(ioas->domain)) {
+	if (ioas->type == IOASID_TYPE_SVA) {
 		seq_printf(m, "ioasid %u attached %u sva\n",
 			   READ_ONCE(ioas->id), ioasid_ioas_attachments(ioas));
+		return 0;
+	}
+	if (ioas->type == IOASID_TYPE_PGTABLE) {
+		seq_printf(m, "ioasid %u attached %u pgtable parent %u%s\n",
+			   READ_ONCE(ioas->id), ioasid_ioas_attachments(ioas),
+			   READ_ONCE(ioas->parent->id),
+			   READ_ONCE(ioas->domain) ? " bound" : "");
 		return 0;
 	}
 	seq_printf(m, "ioasid %u attached %u mappings %u bytes %llu pages",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * I/O address spaces of /dev/ioasid: IOASIDs of type IOVA
+ * I/O address spaces of /dev/ioasid: IOASIDs of another type than NONE
  *
- * Each is one page table, which is complete when the IOASID is allocated: what is
- * mapped does not depend on whether, and to what, it is attached.
+ * One of type IOVA is a page table, which is complete when the IOASID is allocated: what
+ * is mapped does not depend on whether, and to what, it is attached.
  *
  * Locks are described at struct ioasid_ioas. ALLOC, FREE and the last close make and
  * end an address space; commands in between find it under RCU and hold a reference.
@@ -28,6 +28,7 @@
 
 /* What the domain that was made last can have: GET_INFO needs no memory */
 static u64 ioasid_page_sizes, ioasid_iova_last;
+static u32 ioasid_features;
 
 static void ioasid_ioas_learn(const struct iommu_domain *domain)
 {
@@ -46,6 +47,11 @@ void __init ioasid_ioas_init(void)
 	if (IS_ERR(domain))
 		return;
 	ioasid_ioas_learn(domain);
+	iommu_domain_free(domain);
+	domain = iommu_domain_alloc_user(IOMMU_USER_NEST_PARENT);
+	if (IS_ERR(domain))
+		return;
+	ioasid_features |= IOASID_FEATURE_NEST_PARENT;
 	iommu_domain_free(domain);
 }
 
@@ -68,55 +74,79 @@ void ioasid_ioas_info(struct ioasid_get_info *info)
 {
 	info->out_page_sizes = READ_ONCE(ioasid_page_sizes);
 	info->out_iova_last = READ_ONCE(ioasid_iova_last);
+	info->out_features = ioasid_features;
+	info->out_formats = 0;
+	if (ioasid_features & IOASID_FEATURE_NEST_PARENT) {
+		info->out_types |= BIT(IOASID_TYPE_PGTABLE);
+		info->out_formats |= BIT(IOASID_FORMAT_VTD_S1);
+	}
 	if (info->out_page_sizes)
 		info->out_types |= BIT(IOASID_TYPE_IOVA);
 	if (iommu_has_sva_domains())
 		info->out_types |= BIT(IOASID_TYPE_SVA);
 }
 
-static struct iommu_domain *ioasid_ioas_alloc_domain(u32 type)
+/* Sets what is of its type; the rest is as that of a new one */
+static int ioasid_ioas_init_type(struct ioasid_ioas *ioas,
+				 struct ioasid_user *user,
+				 const struct ioasid_alloc *alloc)
 {
 	struct iommu_domain *domain;
+	u32 flags = 0;
 
-	if (type == IOASID_TYPE_SVA)
-		return iommu_domain_alloc_sva();
-	domain = iommu_domain_alloc_user(0);
-	if (!IS_ERR(domain))
+	ioas->type = alloc->type;
+	if (alloc->type == IOASID_TYPE_PGTABLE)
+		return ioasid_pgtable_init(ioas, user, alloc);
+	if (alloc->flags & IOASID_ALLOC_NEST_PARENT)
+		flags |= IOMMU_USER_NEST_PARENT;
+	if (alloc->type == IOASID_TYPE_SVA)
+		domain = iommu_domain_alloc_sva();
+	else
+		domain = iommu_domain_alloc_user(flags);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+	ioas->domain = domain;
+	ioas->nests = flags;
+	if (alloc->type == IOASID_TYPE_IOVA)
 		ioasid_ioas_learn(domain);
-	return domain;
+	return 0;
 }
 
 /**
  * ioasid_ioas_alloc - make an address space
- * @type: IOASID_TYPE_IOVA: one in which nothing is mapped; IOASID_TYPE_SVA: that of the
- *	  current process
+ * @user: the file
+ * @alloc: of which type. IOASID_TYPE_IOVA: one in which nothing is mapped;
+ *	   IOASID_TYPE_SVA: that of the current process; IOASID_TYPE_PGTABLE: one to
+ *	   which a page table of the user can be bound
  *
  * Context: Process context, may sleep, for SVA also for the mmap_lock of the process.
  * Memory is charged to the caller's cgroup.
  * Return: it, with a reference; or an ERR_PTR(): -EOPNOTSUPP when the machine cannot
- * have one; for SVA, -ENOSPC when the process has many, and -EINTR; -ENOMEM.
+ * have one; for SVA, -ENOSPC when the process has many, and -EINTR; for PGTABLE, what
+ * ioasid_pgtable_init() says; -ENOMEM.
  */
-struct ioasid_ioas *ioasid_ioas_alloc(u32 type)
+struct ioasid_ioas *ioasid_ioas_alloc(struct ioasid_user *user,
+				      const struct ioasid_alloc *alloc)
 {
-	struct iommu_domain *domain;
 	struct ioasid_ioas *ioas;
+	int ret;
 
 	ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
 	if (!ioas)
 		return ERR_PTR(-ENOMEM);
-	domain = ioasid_ioas_alloc_domain(type);
-	if (IS_ERR(domain)) {
+	ret = ioasid_ioas_init_type(ioas, user, alloc);
+	if (ret) {
 		kfree(ioas);
-		return ERR_CAST(domain);
+		return ERR_PTR(ret);
 	}
 	refcount_set(&ioas->refs, 1);
-	ioas->domain = domain;
 	mutex_init(&ioas->map_mutex);
 	mutex_init(&ioas->lock);
 	mutex_init(&ioas->attach_lock);
 	ioas->maps = RB_ROOT;
 	INIT_LIST_HEAD(&ioas->reserved);
 	INIT_LIST_HEAD(&ioas->passages);
+	INIT_LIST_HEAD(&ioas->children);
 	INIT_LIST_HEAD(&ioas->attached);
 	ioasid_ioas_list(ioas);
 	return ioas;
@@ -135,7 +165,10 @@ void ioasid_ioas_put(struct ioasid_ioas *ioas)
 	if (!ioas || !refcount_dec_and_test(&ioas->refs))
 		return;
 	ioasid_ioas_unlist(ioas);
-	iommu_domain_free(ioas->domain);
+	/* What was bound is not bound any more */
+	if (ioas->domain)
+		iommu_domain_free(ioas->domain);
+	ioasid_ioas_put(ioas->parent);
 	free_page((unsigned long)ioas->buffer);
 	mutex_destroy(&ioas->map_mutex);
 	mutex_destroy(&ioas->lock);
@@ -256,8 +289,8 @@ int ioasid_ioas_reserve(struct ioasid_ioas *ioas, struct device *dev)
 	LIST_HEAD(list);
 	int ret;
 
-	/* Nothing is mapped there by MAP */
-	if (iommu_domain_is_sva(ioas->domain))
+	/* In others MAP maps nothing */
+	if (ioas->type != IOASID_TYPE_IOVA)
 		return 0;
 	ret = ioasid_reserved_of(dev, &list);
 	mutex_lock(&ioas->lock);
@@ -320,11 +353,14 @@ void ioasid_ioas_end(struct ioasid_user *user, ioasid_t id,
 
 	if (!ioas)
 		return;
-	found = xa_cmpxchg(&user->spaces, id, ioas, NULL, 0) == ioas;
 	mutex_lock(&ioas->attach_lock);
 	ioas->dead = true;
 	mutex_unlock(&ioas->attach_lock);
+	ioasid_pgtable_unbind_children(ioas);
 	ioasid_ioas_detach_all(ioas);
+	ioasid_pgtable_unbind(ioas);
+	/* Who detaches it meanwhile finds it, and waits */
+	found = xa_cmpxchg(&user->spaces, id, ioas, NULL, 0) == ioas;
 	while ((map = ioasid_maps_first(ioas, 0))) {
 		ioasid_ioas_remove(ioas, map);
 		cond_resched();
@@ -464,7 +500,7 @@ static int ioasid_ioas_get_maps(struct ioasid_user *user, ioasid_t id,
 {
 	int ret = ioasid_ioas_get(user, id, false, ioas);
 
-	if (!ret && iommu_domain_is_sva((*ioas)->domain)) {
+	if (!ret && (*ioas)->type != IOASID_TYPE_IOVA) {
 		ioasid_ioas_put(*ioas);
 		ret = -EINVAL;
 	}
@@ -580,7 +616,13 @@ int ioasid_user_map(struct ioasid_user *user, union ioasid_user_args *args,
 	ret = ioasid_ioas_lock(user, map->ioasid, &ioas);
 	if (ret)
 		goto err_free;
-	ret = ioasid_ioas_place(ioas, new, map);
+	/*
+	 * Some IOMMUs note accesses to the top of a page table on top of this one also in
+	 * memory that they may only read (Sapphire Rapids, SPR17).
+	 */
+	ret = ioas->nests && !(map->flags & IOASID_MAP_WRITE) ? -EOPNOTSUPP : 0;
+	if (!ret)
+		ret = ioasid_ioas_place(ioas, new, map);
 	if (ret)
 		goto err_unlock;
 	/* First it has its place, so that no device comes that has it reserved. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * I/O address spaces of /dev/ioasid: an IOASID of type IOVA and what is mapped in it
+ * I/O address spaces of /dev/ioasid: an IOASID of another type than NONE, and what is
+ * mapped in it
  */
 #ifndef __IOASID_IOAS_H
 #define __IOASID_IOAS_H
@@ -15,6 +16,8 @@
 #include <linux/workqueue.h>
 
 struct device;
+struct ioasid_alloc;
+struct ioasid_user;
 struct iommu_domain;
 struct mm_struct;
 
@@ -66,7 +69,11 @@ struct ioasid_reserved {
  * @rcu: for freeing, as commands find it under RCU
  * @spaces: in the list that debugfs shows
  * @id: the IOASID, for debugfs; 0 as long as there is none
- * @domain: its page table
+ * @type: enum ioasid_type
+ * @nests: it can be a parent
+ * @width: of addresses, in bits, with a @parent
+ * @parent: of a page table of the user, with a reference; NULL for other types
+ * @domain: its page table; with a @parent NULL unless one is bound, under @attach_lock
  * @map_mutex: held from the beginning of a MAP, UNMAP or FREE to its end, which may
  *	       take as long as user memory takes to be there; protects the page table,
  *	       @buffer and mappings as such. Never waited for with a driver's lock held
@@ -76,20 +83,26 @@ struct ioasid_reserved {
  * @nr_maps: how many
  * @mapped: bytes that they have
  * @reserved: struct ioasid_reserved, in no order; none overlaps a mapping
- * @attach_lock: serialises attaching with the end of the address space; protects
- *		 @dead and @passages. Outside of @lock
+ * @attach_lock: serialises attaching and binding with the end of the address space;
+ *		 protects @dead, @passages and @children. Outside of @lock
  * @dead: it is being freed: there will be no new mapping and no new attachment
  * @passages: struct ioasid_passage, one for each device it is attached to
+ * @children: those that are bound on top of it
+ * @of_parent: in children of @parent, under its attach_lock
  * @attached: struct ioasid_attachment, under ioasid_attachments_lock
  * @nr_attached: how many
  *
- * Locks are taken in this order: @map_mutex, @attach_lock, @lock.
+ * Locks are taken in this order: @map_mutex, @attach_lock, that of the parent, @lock.
  */
 struct ioasid_ioas {
 	refcount_t refs;
 	struct rcu_head rcu;
 	struct list_head spaces;
 	ioasid_t id;
+	u8 type;
+	bool nests;
+	u8 width;
+	struct ioasid_ioas *parent;
 	struct iommu_domain *domain;
 	/* MAP, UNMAP, FREE: the page table, buffer, mappings */
 	struct mutex map_mutex;
@@ -100,10 +113,12 @@ struct ioasid_ioas {
 	u32 nr_maps;
 	u64 mapped;
 	struct list_head reserved;
-	/* dead, passages */
+	/* dead, passages, children, and what is bound */
 	struct mutex attach_lock;
 	bool dead;
 	struct list_head passages;
+	struct list_head children;
+	struct list_head of_parent;
 	struct list_head attached;
 	unsigned int nr_attached;
 };
@@ -129,7 +144,15 @@ int ioasid_pin_map(struct ioasid_ioas *ioas, struct ioasid_mapping *map,
 void ioasid_unmap_unpin(struct ioasid_ioas *ioas, struct ioasid_mapping *map);
 void ioasid_pin_free(struct ioasid_mapping *map);
 
+/* ioasid-pgtable.c */
+int ioasid_pgtable_init(struct ioasid_ioas *ioas, struct ioasid_user *user,
+			const struct ioasid_alloc *alloc);
+int ioasid_pgtable_unbind(struct ioasid_ioas *ioas);
+void ioasid_pgtable_unbind_children(struct ioasid_ioas *parent);
+
 /* ioasid-attach.c */
+int ioasid_ioas_open_passages(struct ioasid_ioas *ioas);
+void ioasid_ioas_close_passages(struct ioasid_ioas *ioas);
 void ioasid_ioas_detach_all(struct ioasid_ioas *ioas);
 unsigned int ioasid_ioas_attachments(struct ioasid_ioas *ioas);
 

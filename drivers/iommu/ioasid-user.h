@@ -154,6 +154,9 @@ union ioasid_user_args {
 	struct ioasid_map map;
 	struct ioasid_unmap unmap;
 	struct ioasid_get_iova_ranges ranges;
+	struct ioasid_bind_pgtable bind;
+	struct ioasid_unbind_pgtable unbind;
+	struct ioasid_invalidate invalidate;
 };
 
 /* ioasid-file.c */
@@ -171,7 +174,8 @@ int ioasid_events_make_room(struct ioasid_user *user);
 void ioasid_events_add(struct ioasid_user *user, struct ioasid_user_id *event);
 void ioasid_events_add_fault(struct ioasid_user *user, ioasid_t id,
 			     const u64 *cookie,
-			     const struct iommu_pasid_fault *fault);
+			     const struct iommu_pasid_fault *fault,
+			     u32 fault_flags);
 void ioasid_events_set_cookie(struct ioasid_user *user, u64 *cookie, u64 value);
 struct ioasid_user_id *ioasid_events_alloc_detached(ioasid_t id, u64 cookie);
 void ioasid_events_add_detached(struct ioasid_user *user,
@@ -186,7 +190,8 @@ __poll_t ioasid_user_poll(struct file *file, poll_table *wait);
 void ioasid_ioas_init(void);
 void ioasid_ioas_exit(void);
 void ioasid_ioas_info(struct ioasid_get_info *info);
-struct ioasid_ioas *ioasid_ioas_alloc(u32 type);
+struct ioasid_ioas *ioasid_ioas_alloc(struct ioasid_user *user,
+				      const struct ioasid_alloc *alloc);
 int ioasid_ioas_publish(struct ioasid_user *user, ioasid_t id,
 			struct ioasid_ioas *ioas);
 struct ioasid_ioas *ioasid_ioas_find(struct ioasid_user *user, ioasid_t id);
@@ -210,6 +215,14 @@ int ioasid_user_unmap(struct ioasid_user *user, union ioasid_user_args *args,
 		      void **data);
 int ioasid_user_get_iova_ranges(struct ioasid_user *user,
 				union ioasid_user_args *args, void **data);
+
+/* ioasid-pgtable.c */
+int ioasid_user_bind_pgtable(struct ioasid_user *user,
+			     union ioasid_user_args *args, void **data);
+int ioasid_user_unbind_pgtable(struct ioasid_user *user,
+			       union ioasid_user_args *args, void **data);
+int ioasid_user_invalidate(struct ioasid_user *user,
+			   union ioasid_user_args *args, void **data);
 
 /* ioasid-pin.c */
 int ioasid_pin_init(void);
@@ -236,9 +249,12 @@ static inline void ioasid_ioas_info(struct ioasid_get_info *info)
 {
 	info->out_page_sizes = 0;
 	info->out_iova_last = 0;
+	info->out_formats = 0;
+	info->out_features = 0;
 }
 
-static inline struct ioasid_ioas *ioasid_ioas_alloc(u32 type)
+static inline struct ioasid_ioas *
+ioasid_ioas_alloc(struct ioasid_user *user, const struct ioasid_alloc *alloc)
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }

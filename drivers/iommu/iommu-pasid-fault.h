@@ -15,21 +15,26 @@
  * @perm: what it asked for, enum ioasid_fault_perm
  * @reason: enum ioasid_fault_reason
  * @hw_reason: as the IOMMU says it
+ * @stage2: it is the parent's, if the page table is on top of another one
+ * @table: whoever has made the page table is to blame, not who sent the request
  */
 struct iommu_pasid_fault {
 	u64 addr;
 	u32 perm;
 	u32 reason;
 	u32 hw_reason;
+	bool stage2;
+	bool table;
 };
 
 /**
  * struct iommu_fault_sink - who is told of the faults of a PASID
- * @report: does it; called with a spinlock held, without which the PASID is not
- *	    detached, and interrupts disabled
+ * @report: does it; false for one that it does not take, which is for the log. Called
+ *	    with a spinlock held, without which the PASID is not detached, and interrupts
+ *	    disabled
  */
 struct iommu_fault_sink {
-	void (*report)(struct iommu_fault_sink *sink,
+	bool (*report)(struct iommu_fault_sink *sink,
 		       const struct iommu_pasid_fault *fault);
 };
 

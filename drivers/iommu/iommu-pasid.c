@@ -194,6 +194,7 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 			     ioasid_t pasid, const char *mode,
 			     struct iommu_fault_sink *sink)
 {
+	struct iommu_domain *of;
 	struct group_pasid *gp;
 	unsigned long flags;
 	int ret;
@@ -202,8 +203,9 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	if (!dev->iommu || !dev->iommu->iommu_dev)
 		return -ENODEV;
 	/* Operations of drivers take the domain, and the device, for their own. */
-	if (domain->type != IOMMU_DOMAIN_SVA &&
-	    domain->ops != dev_iommu_ops(dev)->default_domain_ops)
+	of = domain->type == IOMMU_DOMAIN_NESTED ? domain->parent : domain;
+	if (of->type != IOMMU_DOMAIN_SVA &&
+	    of->ops != dev_iommu_ops(dev)->default_domain_ops)
 		return -EINVAL;
 	if (!domain->ops->set_dev_pasid || !domain->ops->remove_dev_pasid)
 		return -EOPNOTSUPP;
@@ -213,7 +215,7 @@ int iommu_group_attach_pasid(struct iommu_group *group,
 	if (ret)
 		return ret;
 
-	gp = kzalloc(sizeof(*gp), GFP_KERNEL);
+	gp = kzalloc(sizeof(*gp), GFP_KERNEL_ACCOUNT);
 	if (!gp)
 		return -ENOMEM;
 	gp->domain = domain;
@@ -437,8 +439,7 @@ bool iommu_report_pasid_fault(int segment, u16 rid, ioasid_t pasid,
 		if (gp->pasid != pasid || !gp->sink ||
 		    !is_pci_requester(gp->dev, segment, rid))
 			continue;
-		gp->sink->report(gp->sink, fault);
-		told = true;
+		told = gp->sink->report(gp->sink, fault);
 		break;
 	}
 	spin_unlock_irqrestore(&iommu_pasid_lock, flags);

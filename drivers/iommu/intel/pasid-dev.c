@@ -11,6 +11,10 @@
  *			for each IOMMU		an IOMMU has of the domain
  *	device TLB	each (device, PASID)	each (device, PASID)
  *
+ * A page table of a user (nested.c) is on top of a second level, its parent, and tagged
+ * with the domain id of that: what is unmapped from the parent leaves the IOTLB for all
+ * that are on top. Device TLBs have addresses of the user's table, so they lose all.
+ *
  * An attachment is in the list before its PASID entry is present, and until the
  * entry is gone from all caches: a flush too many does no harm, one that comes
  * in between and misses does.
@@ -31,16 +35,24 @@
 #include "iommu.h"
 #include "pasid.h"
 
+/*
+ * So many page tables of users a parent has attached at most: what is unmapped from it is
+ * flushed from the TLB of the device for each, with interrupts off.
+ */
+#define DOMAIN_MAX_NESTED	256
+
 /**
  * struct dev_pasid_info - a domain attached to a PASID of a device
  * @link: in dmar_domain.dev_pasids, under dmar_domain.lock
  * @info: the device
  * @pasid: the PASID
+ * @nested: the page table of a user that the PASID has, on top of the domain; or NULL
  */
 struct dev_pasid_info {
 	struct list_head link;
 	struct device_domain_info *info;
 	ioasid_t pasid;
+	const struct intel_nested *nested;
 };
 
 /*
@@ -55,14 +67,19 @@ static bool dev_pasid_before(const struct dev_pasid_info *a,
 	return a->pasid < b->pasid;
 }
 
-static void domain_add_dev_pasid(struct dmar_domain *domain,
-				 struct dev_pasid_info *new)
+static int domain_add_dev_pasid(struct dmar_domain *domain,
+				struct dev_pasid_info *new)
 {
 	struct list_head *pos = &domain->dev_pasids;
 	struct dev_pasid_info *dp;
 	unsigned long flags;
 
 	spin_lock_irqsave(&domain->lock, flags);
+	if (new->nested && domain->nr_nested == DOMAIN_MAX_NESTED) {
+		spin_unlock_irqrestore(&domain->lock, flags);
+		return -ENOSPC;
+	}
+	domain->nr_nested += !!new->nested;
 	list_for_each_entry(dp, &domain->dev_pasids, link) {
 		if (dev_pasid_before(new, dp)) {
 			pos = &dp->link;
@@ -71,6 +88,7 @@ static void domain_add_dev_pasid(struct dmar_domain *domain,
 	}
 	list_add_tail(&new->link, pos);
 	spin_unlock_irqrestore(&domain->lock, flags);
+	return 0;
 }
 
 static void domain_del_dev_pasid(struct dmar_domain *domain,
@@ -80,6 +98,7 @@ static void domain_del_dev_pasid(struct dmar_domain *domain,
 
 	spin_lock_irqsave(&domain->lock, flags);
 	list_del(&dp->link);
+	domain->nr_nested -= !!dp->nested;
 	spin_unlock_irqrestore(&domain->lock, flags);
 	kfree(dp);
 }
@@ -155,8 +174,9 @@ static void domain_flush_dev_tlbs(struct intel_flush *flush,
 					    order);
 	list_for_each_entry(dp, &domain->dev_pasids, link)
 		if (dp->info->iommu == flush->iommu && dp->info->ats_enabled)
-			intel_flush_dev_tlb(flush, dp->info, dp->pasid, addr,
-					    order);
+			intel_flush_dev_tlb(flush, dp->info, dp->pasid,
+					    dp->nested ? 0 : addr,
+					    dp->nested ? FLUSH_ALL : order);
 }
 
 /**
@@ -182,6 +202,9 @@ void domain_flush(struct dmar_domain *domain, struct iommu_domain_info *info,
 	unsigned long flags;
 	u64 tlb_addr = addr;
 
+	/* What is a leaf here may be a table of a user, on top of this one */
+	if (domain->flags & DOMAIN_FLAG_NEST_PARENT)
+		ih = false;
 	/* Without page-selective invalidation, or for more than it can be of */
 	if (!cap_pgsel_inv(iommu->cap) ||
 	    order > cap_max_amask_val(iommu->cap)) {
@@ -274,23 +297,20 @@ static int domain_fit_iommu(struct dmar_domain *domain, struct device *dev,
 }
 
 /**
- * intel_iommu_set_dev_pasid - let a domain translate a PASID of a device
- * @domain: the domain
+ * domain_attach_pasid - let a domain, or a table on top of it, translate a PASID
+ * @dmar_domain: the domain
  * @dev: the device
  * @pasid: the PASID, whose entry is not present
+ * @nested: the table on top of it; NULL for none
  *
  * Context: Process context, may sleep. The mutex of the device's group is held.
- * Return: 0; -EOPNOTSUPP when @dev or its IOMMU has no PASIDs; -EINVAL when
- * @pasid is larger than those they have, or the IOMMU cannot walk the tables of
- * a domain that is in use;
- * -EBUSY when the PASID entry is present; -ENOSPC when the IOMMU has no domain id
- * left; -ENOMEM.
+ * Return: as intel_iommu_set_dev_pasid(); -ENOSPC also when DOMAIN_MAX_NESTED tables are
+ * attached on top of the domain.
  */
-int intel_iommu_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
-			      ioasid_t pasid)
+int domain_attach_pasid(struct dmar_domain *dmar_domain, struct device *dev,
+			ioasid_t pasid, const struct intel_nested *nested)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
-	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
 	struct intel_iommu *iommu;
 	struct dev_pasid_info *dp;
 	int ret;
@@ -308,26 +328,86 @@ int intel_iommu_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	if (ret)
 		return ret;
 
-	dp = kzalloc(sizeof(*dp), GFP_KERNEL);
+	dp = kzalloc(sizeof(*dp), GFP_KERNEL_ACCOUNT);
 	if (!dp)
 		return -ENOMEM;
 	dp->info = info;
 	dp->pasid = pasid;
+	dp->nested = nested;
 
 	ret = domain_attach_iommu(dmar_domain, iommu);
-	if (ret) {
-		kfree(dp);
-		return ret;
-	}
+	if (ret)
+		goto err_free;
+	ret = domain_add_dev_pasid(dmar_domain, dp);
+	if (ret)
+		goto err_iommu;
 
-	domain_add_dev_pasid(dmar_domain, dp);
 	domain_order_attach();
-	ret = domain_setup_pasid_entry(dmar_domain, dev, pasid);
-	if (ret) {
-		domain_del_dev_pasid(dmar_domain, dp);
-		domain_detach_iommu(dmar_domain, iommu);
-	}
+	if (nested)
+		ret = intel_pasid_setup_nested(iommu, dmar_domain, dev, pasid,
+					       &nested->config);
+	else
+		ret = domain_setup_pasid_entry(dmar_domain, dev, pasid);
+	if (!ret)
+		return 0;
+
+	domain_del_dev_pasid(dmar_domain, dp);
+	domain_detach_iommu(dmar_domain, iommu);
 	return ret;
+
+err_iommu:
+	domain_detach_iommu(dmar_domain, iommu);
+err_free:
+	kfree(dp);
+	return ret;
+}
+
+/**
+ * intel_iommu_set_dev_pasid - let a domain translate a PASID of a device
+ * @domain: the domain
+ * @dev: the device
+ * @pasid: the PASID, whose entry is not present
+ *
+ * Context: Process context, may sleep. The mutex of the device's group is held.
+ * Return: 0; -EOPNOTSUPP when @dev or its IOMMU has no PASIDs; -EINVAL when
+ * @pasid is larger than those they have, or the IOMMU cannot walk the tables of
+ * a domain that is in use;
+ * -EBUSY when the PASID entry is present; -ENOSPC when the IOMMU has no domain id
+ * left; -ENOMEM.
+ */
+int intel_iommu_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
+			      ioasid_t pasid)
+{
+	return domain_attach_pasid(to_dmar_domain(domain), dev, pasid, NULL);
+}
+
+/**
+ * domain_detach_pasid - undo domain_attach_pasid()
+ * @dmar_domain: the domain
+ * @dev: the device
+ * @pasid: the PASID
+ *
+ * Context: Process context, may sleep. The mutex of the device's group is held.
+ */
+void domain_detach_pasid(struct dmar_domain *dmar_domain, struct device *dev,
+			 ioasid_t pasid)
+{
+	struct dev_pasid_info *dp;
+	struct intel_iommu *iommu;
+
+	dp = domain_find_dev_pasid(dmar_domain, dev, pasid);
+	if (WARN_ON(!dp))
+		return;
+	iommu = dp->info->iommu;
+
+	/* A user's device may go on; the log is not for it to fill */
+	intel_pasid_tear_down_entry(iommu, dev, pasid,
+				    dmar_domain->flags & DOMAIN_FLAG_USER);
+	intel_drain_pasid_prq(dev, pasid, domain_id_iommu(dmar_domain, iommu));
+	if (dmar_domain->flags & DOMAIN_FLAG_USER)
+		dmar_drain_user_faults(iommu);
+	domain_del_dev_pasid(dmar_domain, dp);
+	domain_detach_iommu(dmar_domain, iommu);
 }
 
 /**
@@ -341,19 +421,63 @@ int intel_iommu_set_dev_pasid(struct iommu_domain *domain, struct device *dev,
 void intel_iommu_remove_dev_pasid(struct iommu_domain *domain,
 				  struct device *dev, ioasid_t pasid)
 {
-	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+	domain_detach_pasid(to_dmar_domain(domain), dev, pasid);
+}
+
+/* What one IOMMU has, and the devices behind it */
+static void domain_flush_nested_iommu(const struct intel_nested *nested,
+				      struct iommu_domain_info *info, u64 addr,
+				      unsigned int order, bool leaf)
+{
+	struct dmar_domain *parent = nested->parent;
+	struct intel_iommu *iommu = info->iommu;
+	ioasid_t last = PASID_RID2PASID;
+	unsigned int tlb_order = order;
 	struct dev_pasid_info *dp;
-	struct intel_iommu *iommu;
+	DEFINE_INTEL_FLUSH(flush);
+	unsigned long flags;
 
-	dp = domain_find_dev_pasid(dmar_domain, dev, pasid);
-	if (WARN_ON(!dp))
-		return;
-	iommu = dp->info->iommu;
+	if (!cap_pgsel_inv(iommu->cap) || order > cap_max_amask_val(iommu->cap))
+		tlb_order = FLUSH_ALL;
 
-	/* A user's device may go on; the log is not for it to fill */
-	intel_pasid_tear_down_entry(iommu, dev, pasid,
-				    dmar_domain->flags & DOMAIN_FLAG_USER);
-	intel_drain_pasid_prq(dev, pasid, domain_id_iommu(dmar_domain, iommu));
-	domain_del_dev_pasid(dmar_domain, dp);
-	domain_detach_iommu(dmar_domain, iommu);
+	intel_flush_begin(&flush, iommu);
+	spin_lock_irqsave(&parent->lock, flags);
+	list_for_each_entry(dp, &parent->dev_pasids, link) {
+		if (dp->nested != nested || dp->info->iommu != iommu ||
+		    dp->pasid == last)
+			continue;
+		intel_flush_piotlb(&flush, info->did, dp->pasid, addr,
+				   tlb_order, leaf);
+		trace_iommu_pasid_flush(iommu->name, dp->pasid, addr,
+					tlb_order == FLUSH_ALL ?
+					0 : 1UL << tlb_order);
+		last = dp->pasid;
+	}
+	list_for_each_entry(dp, &parent->dev_pasids, link)
+		if (dp->nested == nested && dp->info->iommu == iommu)
+			intel_flush_dev_tlb(&flush, dp->info, dp->pasid, addr,
+					    order);
+	intel_flush_wait(&flush);
+	spin_unlock_irqrestore(&parent->lock, flags);
+}
+
+/**
+ * domain_flush_nested - flush a range of a page table of a user
+ * @nested: the table
+ * @addr: first address, aligned to the size
+ * @order: log2 of the number of pages; FLUSH_ALL for all
+ * @leaf: only leaf entries have changed
+ *
+ * Context: Any context.
+ */
+void domain_flush_nested(const struct intel_nested *nested, u64 addr,
+			 unsigned int order, bool leaf)
+{
+	struct iommu_domain_info *info;
+	unsigned long i;
+
+	rcu_read_lock();
+	xa_for_each(&nested->parent->iommu_array, i, info)
+		domain_flush_nested_iommu(nested, info, addr, order, leaf);
+	rcu_read_unlock();
 }

@@ -94,7 +94,10 @@ static int sva_domain_set_dev_pasid(struct iommu_domain *domain,
 static void sva_domain_remove_dev_pasid(struct iommu_domain *domain,
 					struct device *dev, ioasid_t pasid)
 {
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+
 	intel_svm_detach(to_sva_domain(domain)->svm, dev, pasid);
+	dmar_drain_user_faults(info->iommu);
 }
 
 const struct iommu_domain_ops intel_sva_domain_ops = {

@@ -25,16 +25,19 @@
  * @agaw: levels of second-level tables, as dmar_domain.agaw
  * @width: of addresses, in bits
  * @snoops: whether each can be told to snoop caches whatever the request says
+ * @nests: whether each can walk a page table of a user on top of one of the kernel
  */
 struct user_domain_caps {
 	int agaw;
 	int width;
 	bool snoops;
+	bool nests;
 };
 
 /* False without an IOMMU that has PASIDs */
 static bool user_domain_common_caps(struct user_domain_caps *caps)
 {
+	static const struct iommu_nested_config smallest = { .width = 48 };
 	struct dmar_drhd_unit *drhd;
 	struct intel_iommu *iommu;
 	bool found = false;
@@ -43,6 +46,7 @@ static bool user_domain_common_caps(struct user_domain_caps *caps)
 		.agaw = INT_MAX,
 		.width = MAX_AGAW_WIDTH,
 		.snoops = true,
+		.nests = true,
 	};
 	rcu_read_lock();
 	for_each_active_iommu(iommu, drhd) {
@@ -53,6 +57,7 @@ static bool user_domain_common_caps(struct user_domain_caps *caps)
 		caps->agaw = min(caps->agaw, iommu->agaw);
 		caps->width = min_t(int, caps->width, cap_mgaw(iommu->cap));
 		caps->snoops &= ecap_sc_support(iommu->ecap);
+		caps->nests &= intel_nested_fits(iommu, &smallest);
 	}
 	rcu_read_unlock();
 	if (found)
@@ -62,14 +67,14 @@ static bool user_domain_common_caps(struct user_domain_caps *caps)
 
 /**
  * intel_iommu_domain_alloc_user - allocate a domain for a user
- * @flags: must be 0
+ * @flags: IOMMU_USER_NEST_PARENT: it can be the parent of page tables of users
  *
  * Second-level tables if all IOMMUs have them: they reach every address below the
- * limit, and can be the parent of others.
+ * limit, and can be a parent.
  *
  * Context: Process context, may sleep. Memory is charged to the caller's cgroup.
- * Return: the domain; or an ERR_PTR(): -EOPNOTSUPP when no IOMMU has PASIDs, or for
- * a flag; -ENOMEM.
+ * Return: the domain; or an ERR_PTR(): -EOPNOTSUPP when no IOMMU has PASIDs, or one that
+ * has cannot do what the flags say; -ENOMEM.
  */
 struct iommu_domain *intel_iommu_domain_alloc_user(u32 flags)
 {
@@ -77,7 +82,8 @@ struct iommu_domain *intel_iommu_domain_alloc_user(u32 flags)
 	struct user_domain_caps caps;
 	struct iommu_domain *domain;
 
-	if (flags || !user_domain_common_caps(&caps))
+	if (flags & ~IOMMU_USER_NEST_PARENT || !user_domain_common_caps(&caps) ||
+	    (flags & IOMMU_USER_NEST_PARENT && !caps.nests))
 		return ERR_PTR(-EOPNOTSUPP);
 
 	dmar_domain = alloc_domain(IOMMU_DOMAIN_UNMANAGED);
@@ -91,6 +97,8 @@ struct iommu_domain *intel_iommu_domain_alloc_user(u32 flags)
 	dmar_domain->gaw = caps.width;
 	domain_update_iommu_cap(dmar_domain);
 	dmar_domain->flags |= DOMAIN_FLAG_USER;
+	if (flags & IOMMU_USER_NEST_PARENT)
+		dmar_domain->flags |= DOMAIN_FLAG_NEST_PARENT;
 
 	domain = &dmar_domain->domain;
 	domain->pgsize_bitmap |= SZ_4K;

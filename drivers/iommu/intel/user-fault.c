@@ -23,34 +23,55 @@
 /* So many a second are read when they come, others now and then */
 #define DMAR_USER_FAULTS_PER_SECOND	256
 
+/* What a reason of hardware says of a request */
+struct user_fault_class {
+	u32 reason;
+	bool stage2;
+	bool table;
+};
+
 /*
- * Of the reasons (VT-d 4.0, 7.1.3) those that a device can cause. False for one that
- * means that what the driver has set up is wrong, or cannot be read: that is for the
- * log, whoever met it.
+ * Of the reasons (VT-d 4.0, 7.1.3) those that a device can cause, or who has made its page
+ * table. False for one that means that what the driver has set up is wrong, or cannot be
+ * read: that is for the log, whoever met it.
  */
-static bool user_fault_reason(u8 hw_reason, u32 *reason)
+static bool user_fault_classify(u8 hw_reason, struct user_fault_class *class)
 {
+	*class = (struct user_fault_class) {};
 	/* Root and context entries, which are not of one PASID; interrupts */
 	if (hw_reason < 0x50)
 		return false;
 	switch (hw_reason) {
+	case 0x75: /* second level, of a table of the first one: no entry, */
+	case 0x76:
+	case 0x77: /* not to be written, to note an access */
+	case 0x79: /* ... of the page: no entry */
+	case 0x86: /* not to be read; the first level has nothing that says so */
+		class->stage2 = true;
+		fallthrough;
 	case 0x51: /* no PASID directory entry, or no entry: while it is detached */
 	case 0x59:
 	case 0x5c: /* to execute, or privileged, where that is off */
 	case 0x5d:
-	case 0x71: /* first level, second level: no entry */
-	case 0x79:
-	case 0x81: /* first level: not for the user, not to be executed */
+	case 0x71: /* first level: no entry */
+	case 0x81: /* ... not for the user, not to be executed */
 	case 0x82:
-	case 0x85: /* either level: not to be written, read */
-	case 0x86:
-		*reason = IOASID_FAULT_ACCESS;
+	case 0x85: /* either level: not to be written */
+		class->reason = IOASID_FAULT_ACCESS;
 		return true;
-	case 0x80: /* first level: not canonical */
-	case 0x83: /* more bits than the IOMMU, or the second level, has */
+	case 0x74: /* more bits than the second level has: of a table, of a page */
 	case 0x84:
+		class->stage2 = true;
+		fallthrough;
+	case 0x80: /* first level: not canonical */
+	case 0x83: /* more bits than the IOMMU has */
 	case 0x87: /* where interrupts go */
-		*reason = IOASID_FAULT_RANGE;
+		class->reason = IOASID_FAULT_RANGE;
+		return true;
+	case 0x72: /* first level: has what is reserved, or changes all the time */
+	case 0x91:
+		class->reason = IOASID_FAULT_TABLE;
+		class->table = true;
 		return true;
 	case 0x50: /* tables cannot be read, have what is reserved, or are not snooped */
 	case 0x52:
@@ -58,7 +79,6 @@ static bool user_fault_reason(u8 hw_reason, u32 *reason)
 	case 0x5a:
 	case 0x5b:
 	case 0x70:
-	case 0x72:
 	case 0x73:
 	case 0x78:
 	case 0x7a:
@@ -67,7 +87,6 @@ static bool user_fault_reason(u8 hw_reason, u32 *reason)
 	case 0x90:
 		return false;
 	default:
-		*reason = IOASID_FAULT_UNKNOWN;
 		return true;
 	}
 }
@@ -98,8 +117,12 @@ static bool dmar_tell_user(struct intel_iommu *iommu,
 		.perm = user_fault_perm(record),
 		.hw_reason = dma_frcd_fault_reason(record->fault),
 	};
+	struct user_fault_class class;
 
-	user_fault_reason(fault.hw_reason, &fault.reason);
+	user_fault_classify(fault.hw_reason, &class);
+	fault.reason = class.reason;
+	fault.stage2 = class.stage2;
+	fault.table = class.table;
 	return iommu_report_pasid_fault(iommu->segment,
 					dma_frcd_source_id(record->source),
 					dma_frcd_pasid_value(record->fault),
@@ -144,6 +167,23 @@ void dmar_user_faults_exit(struct intel_iommu *iommu)
 }
 
 /**
+ * dmar_drain_user_faults - notify of the faults that there were
+ * @iommu: the IOMMU
+ *
+ * Faults of a PASID that is detached are not for who has it next: when this returns, none
+ * of those that came before is on its way.
+ *
+ * Context: Process context, may sleep.
+ */
+void dmar_drain_user_faults(struct intel_iommu *iommu)
+{
+	if (!iommu_pasid_faults_wanted())
+		return;
+	dmar_fault(-1, iommu);
+	flush_work(&iommu->user_faults.work);
+}
+
+/**
  * dmar_defer_fault - take a fault that somebody may want to be told of
  * @iommu: the IOMMU, its register_lock held
  * @record: what it says
@@ -158,11 +198,11 @@ bool dmar_defer_fault(struct intel_iommu *iommu,
 		      const struct dmar_fault_record *record, bool *too_fast)
 {
 	struct dmar_user_faults *faults = &iommu->user_faults;
-	u32 reason;
+	struct user_fault_class class;
 
 	if (!dma_frcd_pasid_present(record->source) ||
 	    !iommu_pasid_faults_wanted() ||
-	    !user_fault_reason(dma_frcd_fault_reason(record->fault), &reason))
+	    !user_fault_classify(dma_frcd_fault_reason(record->fault), &class))
 		return false;
 	/* One for which there is no room is lost, as those that an IOMMU has none for. */
 	if (!kfifo_put(&faults->records, *record) || !__ratelimit(&faults->limit))

@@ -55,7 +55,8 @@
  * @IOASID_TYPE_IOVA: an I/O address space: a page table that the kernel manages, in
  *		      which MAP maps memory of processes
  * @IOASID_TYPE_SVA: the address space of the process that calls ALLOC
- * @IOASID_TYPE_PGTABLE: not supported yet: a page table of the user
+ * @IOASID_TYPE_PGTABLE: a page table that the user makes, in memory that an
+ *			 IOASID_TYPE_IOVA maps, its parent
  * @IOASID_TYPE_EPT: reserved: the page table of a KVM guest
  * @IOASID_TYPE_PASID_TABLE: reserved: a table of PASIDs of the user
  */
@@ -66,6 +67,22 @@ enum ioasid_type {
 	IOASID_TYPE_PGTABLE = 3,
 	IOASID_TYPE_EPT = 4,
 	IOASID_TYPE_PASID_TABLE = 5,
+};
+
+/**
+ * enum ioasid_pgtable_format - formats of page tables of users
+ * @IOASID_FORMAT_VTD_S1: first-level table of Intel VT-d (VT-d 4.0, 3.6), that of x86
+ */
+enum ioasid_pgtable_format {
+	IOASID_FORMAT_VTD_S1 = 1,
+};
+
+/**
+ * enum ioasid_features - what a machine can do
+ * @IOASID_FEATURE_NEST_PARENT: ALLOC takes IOASID_ALLOC_NEST_PARENT
+ */
+enum ioasid_features {
+	IOASID_FEATURE_NEST_PARENT = 1 << 0,
 };
 
 /**
@@ -88,6 +105,8 @@ enum ioasid_type {
  * @out_iova_last: the last address that an IOASID_TYPE_IOVA has
  * @out_mapped: bytes that this file has mapped
  * @out_attached: attachments to devices that this file has
+ * @out_formats: of page tables of users, 1 << enum ioasid_pgtable_format each
+ * @out_features: enum ioasid_features
  * @__reserved: must be 0
  *
  * Numbers change while others allocate and free: they are for people, and to
@@ -108,20 +127,36 @@ struct ioasid_get_info {
 	__aligned_u64 out_iova_last;
 	__aligned_u64 out_mapped;
 	__u32 out_attached;
+	__u32 out_formats;
+	__u32 out_features;
 	__u32 __reserved;
 };
 
 #define IOASID_GET_INFO		_IO(IOASID_IOC_MAGIC, 0x01)
 
 /**
+ * enum ioasid_alloc_flags - flags of struct ioasid_alloc
+ * @IOASID_ALLOC_NEST_PARENT: an IOASID_TYPE_IOVA that can be the parent of others
+ */
+enum ioasid_alloc_flags {
+	IOASID_ALLOC_NEST_PARENT = 1 << 0,
+};
+
+/**
  * struct ioasid_alloc - ioctl(IOASID_ALLOC)
  * @size: sizeof(struct ioasid_alloc)
- * @flags: must be 0
+ * @flags: enum ioasid_alloc_flags
  * @type: enum ioasid_type
  * @min: lowest IOASID wanted
  * @max: highest IOASID wanted
  * @out_ioasid: the IOASID
  * @cookie: any number; events of the IOASID have it, and QUERY returns it
+ * @parent: for IOASID_TYPE_PGTABLE: an IOASID of this file that was allocated with
+ *	    IOASID_ALLOC_NEST_PARENT; otherwise 0
+ * @format: for IOASID_TYPE_PGTABLE: enum ioasid_pgtable_format; otherwise 0
+ * @addr_width: for IOASID_TYPE_PGTABLE: of addresses, in bits: 48 or 57, that is with 4 or
+ *		5 levels; otherwise 0
+ * @__reserved: must be 0
  *
  * Allocates an IOASID in the range that is free and charges it to the caller's
  * cgroup. Which one is the kernel's choice; for IOASID_TYPE_NONE, which no device
@@ -138,8 +173,13 @@ struct ioasid_get_info {
  * it is served any more, everything is refused, and the IOASID stays. MAP, UNMAP and
  * GET_IOVA_RANGES are EINVAL. A process can have 16 of them (ENOSPC).
  *
+ * For an IOASID_TYPE_PGTABLE the user makes the page table, see BIND_PGTABLE. ENOENT when
+ * there is no such parent, EBUSY while it is being freed; EINVAL when the IOASID cannot be
+ * one, or for another addr_width; EOPNOTSUPP when the IOMMUs cannot walk such a table, or
+ * have no such parents: then it is IOASID_ALLOC_NEST_PARENT that fails.
+ *
  * When the kernel frees the IOASID meanwhile, an event IOASID_EVENT_FREED follows. What
- * is mapped stays so until the file is closed, or has an IOASID of the same number.
+ * is mapped stays so until the file is closed, or an ALLOC of it returns the same number.
  */
 struct ioasid_alloc {
 	__u32 size;
@@ -149,6 +189,10 @@ struct ioasid_alloc {
 	__u32 max;
 	__u32 out_ioasid;
 	__aligned_u64 cookie;
+	__u32 parent;
+	__u32 format;
+	__u32 addr_width;
+	__u32 __reserved;
 };
 
 #define IOASID_ALLOC		_IO(IOASID_IOC_MAGIC, 0x02)
@@ -160,9 +204,11 @@ struct ioasid_alloc {
  * @ioasid: the IOASID
  * @out_pending: 1 when the kernel still uses it, 0 when it is released
  *
- * Takes the IOASID away from whoever uses it, a guest with its SPID included. One of
- * type IOASID_TYPE_IOVA is detached from all devices, and everything is unmapped; that
- * waits for a MAP or UNMAP of another thread, and is interrupted (EINTR) only there.
+ * Takes the IOASID away from whoever uses it, a guest with its SPID included. It is
+ * detached from all devices. Of one of type IOASID_TYPE_PGTABLE the table is unbound. Of
+ * one of type IOASID_TYPE_IOVA everything is unmapped, and what is bound on top of it is
+ * unbound; that waits for a MAP or UNMAP of another thread, and is interrupted (EINTR)
+ * only there.
  * When a user in the kernel needs time to drop its reference, out_pending is 1:
  * the IOASID stays charged and its number is not allocated again before an event
  * of type IOASID_EVENT_FREED. Until then, other ioctls on it fail with EBUSY,
@@ -309,7 +355,8 @@ enum ioasid_map_flags {
  *  - EFAULT: The process has no memory there, may not write to it, or it is none that
  *    can be pinned, as registers of devices.
  *  - EOPNOTSUPP: WRITE, and the memory is of a file system that has to notice changes;
- *    or it is of one that cannot have it pinned for long.
+ *    or it is of one that cannot have it pinned for long; or no WRITE, and the IOASID can
+ *    be a parent: some IOMMUs note accesses to page tables on top of it all the same.
  *  - ENOSPC: There is no room, or there are 65535 mappings.
  *  - ENOMEM: Also above RLIMIT_MEMLOCK.
  */
@@ -395,6 +442,158 @@ struct ioasid_get_iova_ranges {
 #define IOASID_GET_IOVA_RANGES	_IO(IOASID_IOC_MAGIC, 0x0a)
 
 /**
+ * enum ioasid_pgtable_flags - flags of struct ioasid_bind_pgtable
+ * @IOASID_PGTABLE_VTD_SRE: the device may send privileged requests
+ * @IOASID_PGTABLE_VTD_EAFE: the extended accessed flag of entries is set
+ * @IOASID_PGTABLE_VTD_PCD: reserved: memory type of the table
+ * @IOASID_PGTABLE_VTD_PWT: reserved
+ * @IOASID_PGTABLE_VTD_EMTE: reserved: memory type of pages
+ * @IOASID_PGTABLE_VTD_CD: reserved
+ * @IOASID_PGTABLE_VTD_WPE: privileged requests do not write where the table does not let
+ *			    them; with SRE only
+ *
+ * As the fields of a PASID entry of VT-d that have these names. Memory types would give a
+ * device another view of memory than the CPUs have; they are not supported.
+ */
+enum ioasid_pgtable_flags {
+	IOASID_PGTABLE_VTD_SRE = 1 << 0,
+	IOASID_PGTABLE_VTD_EAFE = 1 << 1,
+	IOASID_PGTABLE_VTD_PCD = 1 << 2,
+	IOASID_PGTABLE_VTD_PWT = 1 << 3,
+	IOASID_PGTABLE_VTD_EMTE = 1 << 4,
+	IOASID_PGTABLE_VTD_CD = 1 << 5,
+	IOASID_PGTABLE_VTD_WPE = 1 << 6,
+};
+
+/**
+ * struct ioasid_bind_pgtable - ioctl(IOASID_BIND_PGTABLE)
+ * @size: sizeof(struct ioasid_bind_pgtable)
+ * @flags: enum ioasid_pgtable_flags
+ * @ioasid: an IOASID_TYPE_PGTABLE
+ * @pat: must be 0
+ * @pgtable: where the table is: an address of the parent
+ * @emt: must be 0
+ * @__reserved: must be 0
+ * @__reserved2: must be 0
+ *
+ * From now on devices that the IOASID is attached to have the addresses of this table.
+ * Those of tables and pages that it refers to are addresses of the parent, and translated
+ * as its mappings are at that time: where nothing is mapped, a request is refused, and the
+ * event says so. The kernel does not look at the table. The IOMMU notes accesses in it.
+ *
+ * Devices and the IOMMU keep what they have read of the table, until INVALIDATE says that
+ * it changed. What is unmapped from the parent, they lose at once.
+ *
+ *  - EINVAL: pgtable is not aligned to a page, or beyond the addresses of the parent, or
+ *    beyond the physical addresses that the CPU has (/proc/cpuinfo), which a table cannot
+ *    be at; WPE without SRE; not an IOASID_TYPE_PGTABLE.
+ *  - EBUSY: A table is bound.
+ *  - ENOENT: The parent was freed.
+ *  - EOPNOTSUPP: A flag that an IOMMU of the machine cannot do.
+ *  - When devices are attached, also what DEVICE_ATTACH can fail with, as ENOSPC. Nothing
+ *    is bound then, and they stay attached.
+ */
+struct ioasid_bind_pgtable {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 pat;
+	__aligned_u64 pgtable;
+	__u32 emt;
+	__u32 __reserved;
+	__aligned_u64 __reserved2;
+};
+
+#define IOASID_BIND_PGTABLE	_IO(IOASID_IOC_MAGIC, 0x09)
+
+/**
+ * struct ioasid_unbind_pgtable - ioctl(IOASID_UNBIND_PGTABLE)
+ * @size: sizeof(struct ioasid_unbind_pgtable)
+ * @flags: must be 0
+ * @ioasid: an IOASID_TYPE_PGTABLE
+ * @__reserved: must be 0
+ *
+ * When it returns, nothing of the table is in caches of devices and IOMMUs. Devices stay
+ * attached: until a table is bound again, what they request is refused, and no event.
+ * ENOENT when none is bound; EINVAL when it is not an IOASID_TYPE_PGTABLE.
+ */
+struct ioasid_unbind_pgtable {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 __reserved;
+};
+
+#define IOASID_UNBIND_PGTABLE	_IO(IOASID_IOC_MAGIC, 0x0d)
+
+/**
+ * enum ioasid_inv_vtd_s1_flags - flags of struct ioasid_inv_vtd_s1
+ * @IOASID_INV_LEAF: only entries that refer to pages changed, none that refers to a table.
+ *		    It can be left out
+ */
+enum ioasid_inv_vtd_s1_flags {
+	IOASID_INV_LEAF = 1 << 0,
+};
+
+/**
+ * struct ioasid_inv_vtd_s1 - what changed in a table of format IOASID_FORMAT_VTD_S1
+ * @addr: the first address, of a page and canonical for the width of the table
+ * @npages: number of pages of 4 KiB; 2^64-1, with address 0, for all of the table
+ * @flags: enum ioasid_inv_vtd_s1_flags
+ * @__reserved: must be 0
+ */
+struct ioasid_inv_vtd_s1 {
+	__aligned_u64 addr;
+	__aligned_u64 npages;
+	__u32 flags;
+	__u32 __reserved;
+};
+
+/**
+ * enum ioasid_invalidate_flags - flags of struct ioasid_invalidate
+ * @IOASID_INVALIDATE_SPID: ioasid is an SPID
+ */
+enum ioasid_invalidate_flags {
+	IOASID_INVALIDATE_SPID = 1 << 0,
+};
+
+/**
+ * struct ioasid_invalidate - ioctl(IOASID_INVALIDATE)
+ * @size: sizeof(struct ioasid_invalidate)
+ * @flags: enum ioasid_invalidate_flags
+ * @ioasid: an IOASID_TYPE_PGTABLE, or its SPID
+ * @num: number of entries
+ * @entry_size: size of an entry, sizeof(struct ioasid_inv_vtd_s1)
+ * @out_num: how many of them were done, which are the first
+ * @entries: address of the entries, an array
+ * @__reserved: must be 0
+ *
+ * Devices and IOMMUs lose what they have of the ranges, when it returns. Of more than
+ * 1024 entries only the first ones are looked at and done: out_num says how many, and the
+ * others are left to another call, as they are when a signal kills the caller, or what is
+ * bound is unbound meanwhile. With num 0 nothing is done; it fails as it would with some.
+ *
+ *  - EINVAL: An entry makes no sense: address not aligned or not canonical, no pages, a
+ *    range that is not all in one half of the addresses, or wraps. None is done then, and
+ *    out_num is as it was. Or: entry_size is too small; not an IOASID_TYPE_PGTABLE.
+ *  - E2BIG, EOPNOTSUPP: An entry has something that the kernel does not know. E2BIG also
+ *    for an entry_size above a page.
+ *  - ENOENT: Also when no table is bound.
+ */
+struct ioasid_invalidate {
+	__u32 size;
+	__u32 flags;
+	__u32 ioasid;
+	__u32 num;
+	__u32 entry_size;
+	__u32 out_num;
+	__aligned_u64 entries;
+	__aligned_u64 __reserved;
+};
+
+#define IOASID_INVALIDATE	_IO(IOASID_IOC_MAGIC, 0x0b)
+
+/**
  * DOC: ioctls on the file of a device
  *
  * They are for the file of a device, not for that of /dev/ioasid. A file whose driver
@@ -411,12 +610,23 @@ struct ioasid_get_iova_ranges {
  * @out_ioasid_last: the highest IOASID that can be attached; 0 when the device has no
  *		     PASIDs
  * @out_types: types that can be attached, 1 << enum ioasid_type each
+ * @out_formats: of page tables of users, 1 << enum ioasid_pgtable_format each
+ * @out_features: enum ioasid_features, of the machine
+ * @out_vtd_cap: with a format of VT-d, the capability register of the device's IOMMU
+ *		 (VT-d 4.0, 11.4.2), for who makes page tables: bit 56 for pages of
+ *		 1 GiB, bit 60 for five levels
+ * @out_vtd_ecap: and its extended capability register (11.4.3): bit 31 for privileged
+ *		  requests, bit 34 for the extended accessed flag
  */
 struct ioasid_device_info {
 	__u32 size;
 	__u32 flags;
 	__u32 out_ioasid_last;
 	__u32 out_types;
+	__u32 out_formats;
+	__u32 out_features;
+	__aligned_u64 out_vtd_cap;
+	__aligned_u64 out_vtd_ecap;
 };
 
 #define IOASID_DEVICE_INFO	_IO(IOASID_IOC_MAGIC, 0x10)
@@ -426,32 +636,35 @@ struct ioasid_device_info {
  * @size: sizeof(struct ioasid_device_attach)
  * @flags: must be 0
  * @ioasid_fd: a file of /dev/ioasid
- * @ioasid: an IOASID_TYPE_IOVA or IOASID_TYPE_SVA of it
+ * @ioasid: one of it, of another type than IOASID_TYPE_NONE
  * @cookie: any number, by which events of the device under this IOASID name it
  * @out_pasid: the PASID that the device has to tag its requests with
  * @__reserved: must be 0
  *
- * From now on requests of the device with this PASID reach what is mapped. Each other
- * one is refused, and is an event IOASID_EVENT_FAULT of ioasid_fd; not so where the
- * device asks for the translation first (ATS), and gets none for an answer. It ends by
- * DETACH, by FREE, or with the last close of one of both files. When the device goes
- * away before, there is an event IOASID_EVENT_DETACHED.
+ * From now on requests of the device with this PASID reach what is mapped, or where the
+ * page table that is bound leads to. Each other one is refused, and is an event
+ * IOASID_EVENT_FAULT of ioasid_fd; not so where the device asks for the translation
+ * first (ATS), and gets none for an answer. It ends by DETACH, by FREE, or with the last
+ * close of one of both files. When the device goes away before, there is an event
+ * IOASID_EVENT_DETACHED.
  *
  * Files of work queues have one IOASID each, at a time. One IOASID can be attached by way
  * of several files of one device; faults have the cookie of one of them.
  *
  *  - EBUSY: It is attached by way of this file already, or another one is where there can
  *    be one only, or it is being freed.
- *  - EINVAL: The IOASID is higher than what the device can send, or of another type;
- *    the device cannot be told from others, or not be kept from reaching them; its
- *    IOMMU was added later, and can do less than the others.
+ *  - EINVAL: The IOASID is higher than what the device can send, or of type NONE; it is of
+ *    type PGTABLE and nothing is bound; the device cannot be told from others, or not
+ *    be kept from reaching them; its IOMMU was added later, and can do less than the
+ *    others.
  *  - EADDRINUSE: Something is mapped where addresses are reserved for the device.
  *  - EOPNOTSUPP: The device or its IOMMU has no PASIDs, or the IOMMU was added later
  *    and cannot be told to snoop caches as the others; for SVA, page faults of the device
  *    are not served, those of VFIO never.
  *  - ENODEV: The device is not behind an IOMMU, or its IOMMU has no memory for it; or it
  *    went away under this file.
- *  - ENOSPC: The IOMMU has no room for another page table.
+ *  - ENOSPC: The IOMMU has no room for another page table; or it is the 257th time that a
+ *    table on top of the same parent is attached.
  *  - EPERM: The file is of a work queue that another process has opened; or the IOASID is
  *    of type SVA and of another process.
  */
@@ -557,19 +770,30 @@ enum ioasid_fault_perm {
  * @IOASID_FAULT_UNKNOWN: another reason: see hw_reason
  * @IOASID_FAULT_ACCESS: nothing is mapped at the address, or not for this
  * @IOASID_FAULT_RANGE: no IOASID has such an address
+ * @IOASID_FAULT_TABLE: a page table of the user has an entry that is not allowed
  */
 enum ioasid_fault_reason {
 	IOASID_FAULT_UNKNOWN = 0,
 	IOASID_FAULT_ACCESS = 1,
 	IOASID_FAULT_RANGE = 2,
+	IOASID_FAULT_TABLE = 3,
+};
+
+/**
+ * enum ioasid_fault_flags - flags of struct ioasid_event_fault
+ * @IOASID_FAULT_STAGE2: it is the parent that does not map what the user's page table
+ *			 refers to, be it a table or the page
+ */
+enum ioasid_fault_flags {
+	IOASID_FAULT_STAGE2 = 1 << 0,
 };
 
 /**
  * struct ioasid_event_fault - a request of a device was refused
- * @header: type IOASID_EVENT_FAULT, flags 0
+ * @header: type IOASID_EVENT_FAULT, flags: enum ioasid_fault_flags
  * @ioasid: the IOASID
  * @cookie: cookie of DEVICE_ATTACH
- * @addr: the address, rounded down to its page
+ * @addr: the address that the device asked for, rounded down to its page
  * @spid: SPID of the IOASID at that time, 0xffffffff for none
  * @perm: enum ioasid_fault_perm
  * @reason: enum ioasid_fault_reason

@@ -84,6 +84,7 @@ static const char * const type_names[] = {
 	[IOASID_TYPE_NONE] = "none",
 	[IOASID_TYPE_IOVA] = "iova",
 	[IOASID_TYPE_SVA] = "sva",
+	[IOASID_TYPE_PGTABLE] = "pgtable",
 };
 
 /* What an I/O address space can have, if there can be one */

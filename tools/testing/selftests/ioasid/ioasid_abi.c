@@ -27,8 +27,11 @@ NUMBER(IOASID_CLEAR_SPID, 0x5e05);
 NUMBER(IOASID_FIND_SPID, 0x5e06);
 NUMBER(IOASID_MAP, 0x5e07);
 NUMBER(IOASID_UNMAP, 0x5e08);
+NUMBER(IOASID_BIND_PGTABLE, 0x5e09);
 NUMBER(IOASID_GET_IOVA_RANGES, 0x5e0a);
+NUMBER(IOASID_INVALIDATE, 0x5e0b);
 NUMBER(IOASID_QUERY, 0x5e0c);
+NUMBER(IOASID_UNBIND_PGTABLE, 0x5e0d);
 NUMBER(IOASID_DEVICE_INFO, 0x5e10);
 NUMBER(IOASID_DEVICE_ATTACH, 0x5e11);
 NUMBER(IOASID_DEVICE_DETACH, 0x5e12);
@@ -44,13 +47,63 @@ NUMBER(IOASID_MAP_READ, 1);
 NUMBER(IOASID_MAP_WRITE, 2);
 NUMBER(IOASID_MAP_FIXED_IOVA, 4);
 
-NUMBER(sizeof(struct ioasid_get_info), 72);
+NUMBER(IOASID_FORMAT_VTD_S1, 1);
+NUMBER(IOASID_FEATURE_NEST_PARENT, 1);
+NUMBER(IOASID_ALLOC_NEST_PARENT, 1);
+NUMBER(IOASID_PGTABLE_VTD_SRE, 1);
+NUMBER(IOASID_PGTABLE_VTD_EAFE, 2);
+NUMBER(IOASID_PGTABLE_VTD_PCD, 4);
+NUMBER(IOASID_PGTABLE_VTD_PWT, 8);
+NUMBER(IOASID_PGTABLE_VTD_EMTE, 16);
+NUMBER(IOASID_PGTABLE_VTD_CD, 32);
+NUMBER(IOASID_PGTABLE_VTD_WPE, 64);
+NUMBER(IOASID_INV_LEAF, 1);
+NUMBER(IOASID_INVALIDATE_SPID, 1);
+NUMBER(IOASID_FAULT_STAGE2, 1);
+NUMBER(IOASID_FAULT_TABLE, 3);
+
+NUMBER(sizeof(struct ioasid_alloc), 48);
+OFFSET(ioasid_alloc, cookie, 24);
+OFFSET(ioasid_alloc, parent, 32);
+OFFSET(ioasid_alloc, format, 36);
+OFFSET(ioasid_alloc, addr_width, 40);
+OFFSET(ioasid_alloc, __reserved, 44);
+
+NUMBER(sizeof(struct ioasid_bind_pgtable), 40);
+OFFSET(ioasid_bind_pgtable, ioasid, 8);
+OFFSET(ioasid_bind_pgtable, pat, 12);
+OFFSET(ioasid_bind_pgtable, pgtable, 16);
+OFFSET(ioasid_bind_pgtable, emt, 24);
+OFFSET(ioasid_bind_pgtable, __reserved, 28);
+OFFSET(ioasid_bind_pgtable, __reserved2, 32);
+
+NUMBER(sizeof(struct ioasid_unbind_pgtable), 16);
+OFFSET(ioasid_unbind_pgtable, ioasid, 8);
+OFFSET(ioasid_unbind_pgtable, __reserved, 12);
+
+NUMBER(sizeof(struct ioasid_inv_vtd_s1), 24);
+OFFSET(ioasid_inv_vtd_s1, addr, 0);
+OFFSET(ioasid_inv_vtd_s1, npages, 8);
+OFFSET(ioasid_inv_vtd_s1, flags, 16);
+OFFSET(ioasid_inv_vtd_s1, __reserved, 20);
+
+NUMBER(sizeof(struct ioasid_invalidate), 40);
+OFFSET(ioasid_invalidate, ioasid, 8);
+OFFSET(ioasid_invalidate, num, 12);
+OFFSET(ioasid_invalidate, entry_size, 16);
+OFFSET(ioasid_invalidate, out_num, 20);
+OFFSET(ioasid_invalidate, entries, 24);
+OFFSET(ioasid_invalidate, __reserved, 32);
+
+NUMBER(sizeof(struct ioasid_get_info), 80);
 OFFSET(ioasid_get_info, out_limit, 36);
 OFFSET(ioasid_get_info, out_page_sizes, 40);
 OFFSET(ioasid_get_info, out_iova_last, 48);
 OFFSET(ioasid_get_info, out_mapped, 56);
 OFFSET(ioasid_get_info, out_attached, 64);
-OFFSET(ioasid_get_info, __reserved, 68);
+OFFSET(ioasid_get_info, out_formats, 68);
+OFFSET(ioasid_get_info, out_features, 72);
+OFFSET(ioasid_get_info, __reserved, 76);
 
 NUMBER(sizeof(struct ioasid_map), 48);
 OFFSET(ioasid_map, size, 0);
@@ -85,11 +138,15 @@ OFFSET(ioasid_get_iova_ranges, out_alignment, 24);
 OFFSET(ioasid_get_iova_ranges, out_num, 32);
 OFFSET(ioasid_get_iova_ranges, __reserved, 36);
 
-NUMBER(sizeof(struct ioasid_device_info), 16);
+NUMBER(sizeof(struct ioasid_device_info), 40);
 OFFSET(ioasid_device_info, size, 0);
 OFFSET(ioasid_device_info, flags, 4);
 OFFSET(ioasid_device_info, out_ioasid_last, 8);
 OFFSET(ioasid_device_info, out_types, 12);
+OFFSET(ioasid_device_info, out_formats, 16);
+OFFSET(ioasid_device_info, out_features, 20);
+OFFSET(ioasid_device_info, out_vtd_cap, 24);
+OFFSET(ioasid_device_info, out_vtd_ecap, 32);
 
 NUMBER(sizeof(struct ioasid_device_attach), 32);
 OFFSET(ioasid_device_attach, size, 0);
@@ -208,12 +265,43 @@ static void fill_ranges(int fd, uint32_t id, void *arg)
 	get->ranges = (uintptr_t)&range;
 }
 
+static void fill_bind(int fd, uint32_t id, void *arg)
+{
+	struct ioasid_bind_pgtable *bind = arg;
+
+	cmd_unbind(fd, id);
+	bind->ioasid = id;
+	bind->pgtable = IOVA_PAGE;
+}
+
+static void fill_unbind(int fd, uint32_t id, void *arg)
+{
+	struct ioasid_unbind_pgtable *unbind = arg;
+
+	cmd_bind(fd, id, IOVA_PAGE, 0);
+	unbind->ioasid = id;
+}
+
+static void fill_invalidate(int fd, uint32_t id, void *arg)
+{
+	static const struct ioasid_inv_vtd_s1 entry = { .npages = 1 };
+	struct ioasid_invalidate *invalidate = arg;
+
+	cmd_bind(fd, id, IOVA_PAGE, 0);
+	invalidate->ioasid = id;
+	invalidate->num = 1;
+	invalidate->entry_size = sizeof(entry);
+	invalidate->entries = (uintptr_t)&entry;
+}
+
 FIXTURE(abi)
 {
 	int fd;
-	/* No IOASID_TYPE_IOVA, which the ioctl is for */
+	/* No type of IOASID that the ioctl is for */
 	bool lacks;
 	uint32_t id;
+	/* IOASIDs that there are, with a parent */
+	int nr;
 	size_t page;
 	/* Two pages, the second not accessible */
 	char *mem;
@@ -228,6 +316,8 @@ FIXTURE_VARIANT(abi)
 	void (*fill)(int fd, uint32_t id, void *arg);
 	/* Wants an IOASID_TYPE_IOVA */
 	bool iova;
+	/* Or an IOASID_TYPE_PGTABLE */
+	bool pgtable;
 	/* That have a meaning */
 	uint32_t flags;
 	/* A reserved member, 0 when there is none */
@@ -249,7 +339,7 @@ FIXTURE_VARIANT_ADD(abi, get_info)
 	.min_size = 40,
 	.fill = fill_info,
 	.reserved = offsetof(struct ioasid_get_info, __reserved),
-	OUT(ioasid_get_info, out_capacity, out_attached),
+	OUT(ioasid_get_info, out_capacity, out_features),
 };
 
 FIXTURE_VARIANT_ADD(abi, alloc)
@@ -258,6 +348,8 @@ FIXTURE_VARIANT_ADD(abi, alloc)
 	.size = sizeof(struct ioasid_alloc),
 	.min_size = 32,
 	.fill = fill_alloc,
+	.flags = IOASID_ALLOC_NEST_PARENT,
+	.reserved = offsetof(struct ioasid_alloc, __reserved),
 	OUT(ioasid_alloc, out_ioasid, out_ioasid),
 };
 
@@ -339,11 +431,54 @@ FIXTURE_VARIANT_ADD(abi, get_iova_ranges)
 	OUT(ioasid_get_iova_ranges, out_alignment, out_num),
 };
 
+FIXTURE_VARIANT_ADD(abi, bind_pgtable)
+{
+	.cmd = IOASID_BIND_PGTABLE,
+	.size = sizeof(struct ioasid_bind_pgtable),
+	.min_size = 40,
+	.fill = fill_bind,
+	.pgtable = true,
+	.flags = IOASID_PGTABLE_VTD_SRE | IOASID_PGTABLE_VTD_EAFE |
+		 IOASID_PGTABLE_VTD_WPE,
+	.reserved = offsetof(struct ioasid_bind_pgtable, __reserved),
+};
+
+FIXTURE_VARIANT_ADD(abi, unbind_pgtable)
+{
+	.cmd = IOASID_UNBIND_PGTABLE,
+	.size = sizeof(struct ioasid_unbind_pgtable),
+	.min_size = 16,
+	.fill = fill_unbind,
+	.pgtable = true,
+	.reserved = offsetof(struct ioasid_unbind_pgtable, __reserved),
+};
+
+FIXTURE_VARIANT_ADD(abi, invalidate)
+{
+	.cmd = IOASID_INVALIDATE,
+	.size = sizeof(struct ioasid_invalidate),
+	.min_size = 40,
+	.fill = fill_invalidate,
+	.pgtable = true,
+	.flags = IOASID_INVALIDATE_SPID,
+	.reserved = offsetof(struct ioasid_invalidate, __reserved),
+	OUT(ioasid_invalidate, out_num, out_num),
+};
+
 static int alloc_id(FIXTURE_DATA(abi) *self,
 		    const FIXTURE_VARIANT(abi) *variant)
 {
-	return variant->iova ? cmd_alloc_iova(self->fd, &self->id) :
-			       cmd_alloc(self->fd, &self->id);
+	uint32_t parent;
+	int ret;
+
+	self->nr = 1;
+	if (variant->iova)
+		return cmd_alloc_iova(self->fd, &self->id);
+	if (!variant->pgtable)
+		return cmd_alloc(self->fd, &self->id);
+	self->nr = 2;
+	ret = cmd_alloc_parent(self->fd, &parent);
+	return ret ?: cmd_alloc_pgtable(self->fd, parent, 48, &self->id);
 }
 
 FIXTURE_SETUP(abi)
@@ -356,7 +491,8 @@ FIXTURE_SETUP(abi)
 	self->fd = dev_open();
 	ASSERT_LE(0, self->fd);
 	/* The setup cannot skip: the tests do */
-	self->lacks = variant->iova && !has_iova(self->fd);
+	self->lacks = (variant->iova && !has_iova(self->fd)) ||
+		      (variant->pgtable && !has_pgtable(self->fd));
 	if (!self->lacks)
 		ASSERT_EQ(0, alloc_id(self, variant));
 }
@@ -384,7 +520,7 @@ static void *request(struct __test_metadata *_metadata,
 
 #define SKIP_IF_LACKING() do {						\
 	if (self->lacks)						\
-		SKIP(return, "no IOASID_TYPE_IOVA");			\
+		SKIP(return, "no type of IOASID that it is for");	\
 } while (0)
 
 TEST_F(abi, first_version_is_accepted)
@@ -411,7 +547,7 @@ TEST_F(abi, shorter_is_einval)
 	arg = REQUEST(variant->size);
 	memset(arg, 0, sizeof(uint32_t));
 	EXPECT_EQ(EINVAL, cmd(self->fd, variant->cmd, arg));
-	EXPECT_EQ(1, nr_allocated(self->fd));
+	EXPECT_EQ(self->nr, nr_allocated(self->fd));
 }
 
 TEST_F(abi, zero_tail_is_accepted)
@@ -445,7 +581,7 @@ TEST_F(abi, nonzero_tail_is_e2big)
 		arg[variant->size + i] = 1;
 		EXPECT_EQ(E2BIG, cmd(self->fd, variant->cmd, arg));
 	}
-	EXPECT_EQ(1, nr_allocated(self->fd));
+	EXPECT_EQ(self->nr, nr_allocated(self->fd));
 }
 
 TEST_F(abi, a_page_is_accepted_more_is_e2big)
@@ -479,7 +615,7 @@ TEST_F(abi, flags_are_eopnotsupp)
 		arg[1] |= 1U << bit;
 		EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, variant->cmd, arg));
 	}
-	EXPECT_EQ(1, nr_allocated(self->fd));
+	EXPECT_EQ(self->nr, nr_allocated(self->fd));
 }
 
 TEST_F(abi, reserved_is_eopnotsupp)
@@ -492,6 +628,7 @@ TEST_F(abi, reserved_is_eopnotsupp)
 	arg = REQUEST(variant->size);
 	arg[variant->reserved] = 1;
 	EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, variant->cmd, arg));
+	EXPECT_EQ(self->nr, nr_allocated(self->fd));
 }
 
 TEST_F(abi, bad_memory_is_efault)
@@ -512,19 +649,20 @@ TEST_F(abi, bad_memory_is_efault)
 			memcpy(arg, &(uint32_t) { variant->size }, 4);
 		EXPECT_EQ(EFAULT, cmd(self->fd, variant->cmd, arg));
 	}
-	EXPECT_EQ(1, nr_allocated(self->fd));
+	EXPECT_EQ(self->nr, nr_allocated(self->fd));
 }
 
 /* The id of the fixture is there, with an SPID or without. */
-static bool is_unchanged(int fd, uint32_t id, bool has_spid)
+static bool is_unchanged(const FIXTURE_DATA(abi) *self,
+			 bool has_spid)
 {
 	uint32_t found = INVALID_ID;
 
-	if (nr_allocated(fd) != 1)
+	if (nr_allocated(self->fd) != self->nr)
 		return false;
-	if (cmd_find_spid(fd, SPID, &found) != (has_spid ? 0 : ENOENT))
+	if (cmd_find_spid(self->fd, SPID, &found) != (has_spid ? 0 : ENOENT))
 		return false;
-	return !has_spid || found == id;
+	return !has_spid || found == self->id;
 }
 
 /* What fails with EFAULT has not happened. */
@@ -540,9 +678,9 @@ TEST_F(abi, outputs_that_cannot_be_written_leave_everything)
 	has_spid = !cmd_find_spid(self->fd, SPID, &found);
 	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
 	EXPECT_EQ(EFAULT, cmd(self->fd, variant->cmd, arg));
-	EXPECT_TRUE(is_unchanged(self->fd, self->id, has_spid));
+	EXPECT_TRUE(is_unchanged(self, has_spid));
 	EXPECT_EQ(0, cmd_free(self->fd, self->id));
-	EXPECT_EQ(0, nr_allocated(self->fd));
+	EXPECT_EQ(self->nr - 1, nr_allocated(self->fd));
 }
 
 /* A struct without outputs may be constant; the command has happened. */
@@ -555,10 +693,10 @@ TEST_F(abi, without_outputs_nothing_is_written)
 	if (variant->out)
 		return;
 	has_spid = variant->cmd == IOASID_SET_SPID;
-	EXPECT_TRUE(is_unchanged(self->fd, self->id, !has_spid));
+	EXPECT_TRUE(is_unchanged(self, variant->cmd == IOASID_CLEAR_SPID));
 	ASSERT_EQ(0, mprotect(self->mem, self->page, PROT_READ));
 	EXPECT_EQ(0, cmd(self->fd, variant->cmd, arg));
-	EXPECT_TRUE(is_unchanged(self->fd, self->id, has_spid));
+	EXPECT_TRUE(is_unchanged(self, has_spid));
 }
 
 /* What stands before and behind the outputs may be in memory that is constant. */
@@ -631,12 +769,16 @@ TEST_F(dev, unknown_commands_are_enotty)
 			continue;
 		/* Known or not, as the kernel is configured */
 		if (nr == _IOC_NR(IOASID_MAP) || nr == _IOC_NR(IOASID_UNMAP) ||
-		    nr == _IOC_NR(IOASID_GET_IOVA_RANGES))
+		    nr == _IOC_NR(IOASID_GET_IOVA_RANGES) ||
+		    nr == _IOC_NR(IOASID_BIND_PGTABLE) ||
+		    nr == _IOC_NR(IOASID_UNBIND_PGTABLE) ||
+		    nr == _IOC_NR(IOASID_INVALIDATE))
 			continue;
 		EXPECT_EQ(ENOTTY, cmd(self->fd, _IO(IOASID_IOC_MAGIC, nr), arg));
 	}
 	/* Known numbers with a direction, a size or another letter */
-	for (nr = _IOC_NR(IOASID_GET_INFO); nr <= _IOC_NR(IOASID_QUERY); nr++) {
+	for (nr = _IOC_NR(IOASID_GET_INFO); nr <= _IOC_NR(IOASID_UNBIND_PGTABLE);
+	     nr++) {
 		EXPECT_EQ(ENOTTY, cmd(self->fd,
 				      _IOC(_IOC_READ, IOASID_IOC_MAGIC, nr, 0), arg));
 		EXPECT_EQ(ENOTTY, cmd(self->fd,
@@ -708,7 +850,6 @@ TEST_F(dev, info_of_iova_agrees_with_alloc)
 TEST_F(dev, other_types_are_eopnotsupp)
 {
 	static const uint32_t types[] = {
-		IOASID_TYPE_PGTABLE,
 		IOASID_TYPE_EPT, IOASID_TYPE_PASID_TABLE,
 		IOASID_TYPE_PASID_TABLE + 1, 31, 32, UINT32_MAX,
 	};
@@ -718,7 +859,8 @@ TEST_F(dev, other_types_are_eopnotsupp)
 	ASSERT_EQ(0, cmd_info(self->fd, &info));
 	EXPECT_EQ(1U << IOASID_TYPE_NONE,
 		  info.out_types & ~(1U << IOASID_TYPE_IOVA |
-				     1U << IOASID_TYPE_SVA));
+				     1U << IOASID_TYPE_SVA |
+				     1U << IOASID_TYPE_PGTABLE));
 	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		struct ioasid_alloc arg = {
 			.size = sizeof(arg),
@@ -788,6 +930,196 @@ TEST_F(dev, sva_has_no_mappings)
 	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_MAP, &map));
 	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_UNMAP, &unmap));
 	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_GET_IOVA_RANGES, &ranges));
+}
+
+/* What is said of page tables of users agrees with ALLOC. */
+TEST_F(dev, pgtable_as_out_types_says)
+{
+	struct ioasid_get_info info;
+	uint32_t parent, id;
+	bool has;
+
+	ASSERT_EQ(0, cmd_info(self->fd, &info));
+	has = info.out_types & 1U << IOASID_TYPE_PGTABLE;
+	EXPECT_EQ(has ? 1U << IOASID_FORMAT_VTD_S1 : 0, info.out_formats);
+	EXPECT_EQ(has ? IOASID_FEATURE_NEST_PARENT : 0, info.out_features);
+	if (!has) {
+		EXPECT_EQ(EOPNOTSUPP, cmd_alloc_parent(self->fd, &parent));
+		EXPECT_EQ(0, nr_allocated(self->fd));
+		return;
+	}
+	ASSERT_EQ(0, cmd_alloc_parent(self->fd, &parent));
+	EXPECT_EQ(0, cmd_alloc_pgtable(self->fd, parent, 48, &id));
+	EXPECT_EQ(2, nr_allocated(self->fd));
+}
+
+/* Each member of ALLOC is for one type only */
+TEST_F(dev, alloc_members_of_other_types_are_einval)
+{
+	static const struct ioasid_alloc args[] = {
+		{ .type = IOASID_TYPE_NONE, .flags = IOASID_ALLOC_NEST_PARENT },
+		{ .type = IOASID_TYPE_SVA, .flags = IOASID_ALLOC_NEST_PARENT },
+		{ .type = IOASID_TYPE_PGTABLE, .flags = IOASID_ALLOC_NEST_PARENT },
+		{ .type = IOASID_TYPE_NONE, .parent = 1 },
+		{ .type = IOASID_TYPE_IOVA, .parent = 1 },
+		{ .type = IOASID_TYPE_SVA, .format = IOASID_FORMAT_VTD_S1 },
+		{ .type = IOASID_TYPE_IOVA, .addr_width = 48 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(args) / sizeof(*args); i++) {
+		struct ioasid_alloc arg = args[i];
+
+		arg.size = sizeof(arg);
+		arg.max = UINT32_MAX;
+		EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_ALLOC, &arg));
+	}
+	EXPECT_EQ(0, nr_allocated(self->fd));
+}
+
+TEST_F(dev, pgtable_parents)
+{
+	uint32_t plain, parent, id, other;
+	struct ioasid_alloc arg = {
+		.size = sizeof(arg),
+		.type = IOASID_TYPE_PGTABLE,
+		.max = UINT32_MAX,
+		.addr_width = 48,
+	};
+	int fd;
+
+	if (!has_pgtable(self->fd))
+		SKIP(return, "no IOMMU that walks page tables of users");
+	ASSERT_EQ(0, cmd_alloc_iova(self->fd, &plain));
+	ASSERT_EQ(0, cmd_alloc_parent(self->fd, &parent));
+	EXPECT_EQ(EINVAL, cmd_alloc_pgtable(self->fd, plain, 48, &id));
+	EXPECT_EQ(ENOENT, cmd_alloc_pgtable(self->fd, parent + 1, 48, &id));
+	EXPECT_EQ(EINVAL, cmd_alloc_pgtable(self->fd, parent, 39, &id));
+	arg.parent = parent;
+	for (arg.format = 0; arg.format < 4; arg.format++)
+		if (arg.format != IOASID_FORMAT_VTD_S1)
+			EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, IOASID_ALLOC, &arg));
+	fd = dev_open();
+	EXPECT_EQ(ENOENT, cmd_alloc_pgtable(fd, parent, 48, &id));
+	close(fd);
+	ASSERT_EQ(0, cmd_alloc_pgtable(self->fd, parent, 48, &id));
+	EXPECT_EQ(EINVAL, cmd_alloc_pgtable(self->fd, id, 48, &other));
+	/* The parent can go first */
+	EXPECT_EQ(0, cmd_bind(self->fd, id, 0, 0));
+	EXPECT_EQ(0, cmd_free(self->fd, parent));
+	EXPECT_EQ(ENOENT, cmd_unbind(self->fd, id));
+	EXPECT_EQ(ENOENT, cmd_bind(self->fd, id, 0, 0));
+	EXPECT_EQ(0, cmd_free(self->fd, id));
+	EXPECT_EQ(1, nr_allocated(self->fd));
+}
+
+TEST_F(dev, pgtable_binds_once)
+{
+	struct ioasid_bind_pgtable bind = { .size = sizeof(bind), .pat = 1 };
+	uint32_t parent, id;
+
+	if (!has_pgtable(self->fd))
+		SKIP(return, "no IOMMU that walks page tables of users");
+	ASSERT_EQ(0, cmd_alloc_parent(self->fd, &parent));
+	ASSERT_EQ(0, cmd_alloc_pgtable(self->fd, parent, 48, &id));
+	EXPECT_EQ(ENOENT, cmd_unbind(self->fd, id));
+	EXPECT_EQ(EINVAL, cmd_bind(self->fd, id, 8, 0));
+	EXPECT_EQ(EINVAL, cmd_bind(self->fd, id, 1ULL << 62, 0));
+	EXPECT_EQ(EINVAL, cmd_bind(self->fd, id, 0, IOASID_PGTABLE_VTD_WPE));
+	EXPECT_EQ(EINVAL, cmd_bind(self->fd, parent, 0, 0));
+	bind.ioasid = id;
+	EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, IOASID_BIND_PGTABLE, &bind));
+	bind.pat = 0;
+	bind.emt = 1;
+	EXPECT_EQ(EOPNOTSUPP, cmd(self->fd, IOASID_BIND_PGTABLE, &bind));
+	EXPECT_EQ(0, cmd_bind(self->fd, id, 0, 0));
+	EXPECT_EQ(EBUSY, cmd_bind(self->fd, id, 0, 0));
+	EXPECT_EQ(0, cmd_unbind(self->fd, id));
+	EXPECT_EQ(0, cmd_bind(self->fd, id, IOVA_PAGE, 0));
+	EXPECT_EQ(0, cmd_free(self->fd, id));
+	EXPECT_EQ(0, cmd_free(self->fd, parent));
+}
+
+#define INVALIDATE_MAX	1024
+
+TEST_F(dev, invalidate_entries)
+{
+	static struct ioasid_inv_vtd_s1 entries[INVALIDATE_MAX + 8];
+	struct ioasid_invalidate arg = {
+		.size = sizeof(arg),
+		.num = 1,
+		.entry_size = sizeof(*entries) - 8,
+		.entries = (uintptr_t)entries,
+	};
+	uint32_t parent, id, done, i;
+
+	if (!has_pgtable(self->fd))
+		SKIP(return, "no IOMMU that walks page tables of users");
+	for (i = 0; i < INVALIDATE_MAX + 8; i++)
+		entries[i].npages = 1;
+	ASSERT_EQ(0, cmd_alloc_parent(self->fd, &parent));
+	ASSERT_EQ(0, cmd_alloc_pgtable(self->fd, parent, 48, &id));
+	EXPECT_EQ(ENOENT, cmd_invalidate(self->fd, id, 0, entries, 1, &done));
+	EXPECT_EQ(ENOENT, cmd_invalidate(self->fd, id, 0, NULL, 0, &done));
+	ASSERT_EQ(0, cmd_bind(self->fd, id, 0, 0));
+	EXPECT_EQ(EINVAL, cmd_invalidate(self->fd, parent, 0, entries, 1, &done));
+	EXPECT_EQ(0, cmd_invalidate(self->fd, id, 0, NULL, 0, &done));
+	EXPECT_EQ(0, done);
+	EXPECT_EQ(0, cmd_invalidate(self->fd, id, 0, entries, 3, &done));
+	EXPECT_EQ(3, done);
+	EXPECT_EQ(0, cmd_invalidate(self->fd, id, 0, entries,
+				    INVALIDATE_MAX + 8, &done));
+	EXPECT_EQ(INVALIDATE_MAX, done);
+	EXPECT_EQ(EFAULT, cmd_invalidate(self->fd, id, 0, NULL, 1, &done));
+	EXPECT_EQ(INVALID_ID, done);
+
+	arg.ioasid = id;
+	EXPECT_EQ(EINVAL, cmd(self->fd, IOASID_INVALIDATE, &arg));
+	/* Larger ones of a newer program, as long as it does not use that */
+	arg.entry_size = 2 * sizeof(*entries);
+	entries[1] = (struct ioasid_inv_vtd_s1) {};
+	EXPECT_EQ(0, cmd(self->fd, IOASID_INVALIDATE, &arg));
+	entries[1].npages = 1;
+	EXPECT_EQ(E2BIG, cmd(self->fd, IOASID_INVALIDATE, &arg));
+	arg.entry_size = UINT32_MAX;
+	EXPECT_EQ(E2BIG, cmd(self->fd, IOASID_INVALIDATE, &arg));
+
+	/* With one that is wrong none is done, wherever it stands */
+	entries[2].addr = 1;
+	EXPECT_EQ(EINVAL, cmd_invalidate(self->fd, id, 0, entries, 8, &done));
+	EXPECT_EQ(INVALID_ID, done);
+	entries[2].addr = 0;
+	entries[2].flags = 2;
+	EXPECT_EQ(EOPNOTSUPP, cmd_invalidate(self->fd, id, 0, entries, 8, &done));
+	entries[2].flags = 0;
+	entries[2].__reserved = 1;
+	EXPECT_EQ(EOPNOTSUPP, cmd_invalidate(self->fd, id, 0, entries, 8, &done));
+}
+
+/* By the SPID, whether it was set before BIND or after */
+TEST_F(dev, invalidate_by_spid)
+{
+	uint32_t parent, ids[2], done, i;
+
+	if (!has_pgtable(self->fd))
+		SKIP(return, "no IOMMU that walks page tables of users");
+	ASSERT_EQ(0, cmd_alloc_parent(self->fd, &parent));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, cmd_alloc_pgtable(self->fd, parent, 48, &ids[i]));
+		if (i)
+			ASSERT_EQ(0, cmd_set_spid(self->fd, ids[i], SPID + i));
+		ASSERT_EQ(0, cmd_bind(self->fd, ids[i], 0, 0));
+		if (!i)
+			ASSERT_EQ(0, cmd_set_spid(self->fd, ids[i], SPID + i));
+		EXPECT_EQ(0, cmd_invalidate(self->fd, SPID + i,
+					    IOASID_INVALIDATE_SPID, NULL, 0,
+					    &done));
+	}
+	EXPECT_EQ(ENOENT, cmd_invalidate(self->fd, SPID + 2,
+					 IOASID_INVALIDATE_SPID, NULL, 0, &done));
+	EXPECT_EQ(0, cmd_unbind(self->fd, ids[0]));
+	EXPECT_EQ(ENOENT, cmd_invalidate(self->fd, SPID, IOASID_INVALIDATE_SPID,
+					 NULL, 0, &done));
 }
 
 TEST_F(dev, write_seek_and_mmap_fail)

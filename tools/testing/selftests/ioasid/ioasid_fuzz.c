@@ -13,7 +13,7 @@
 #define NR_FILES	3
 /*
  * Numbers that the model follows. The rest of the fuzz stays below, but for an address
- * space of each file, which has a number behind them.
+ * space and a page table of each file, which have numbers behind them.
  */
 #define BASE		50000
 #define NR_IDS		64
@@ -33,10 +33,12 @@ struct model {
 	uint8_t slots[NR_IDS][NR_SLOTS];
 	/* An address space in which anything may be mapped, not in the model */
 	uint32_t wild;
+	/* A page table on top of it, that anything may be bound to; or INVALID_ID */
+	uint32_t table;
 };
 
 static char memory[MAX_PAGES * IOVA_PAGE] __attribute__((aligned(IOVA_PAGE)));
-static bool iova_supported;
+static bool iova_supported, pgtable_supported;
 
 static uint64_t state;
 
@@ -116,6 +118,49 @@ static void wild_iova(struct model *m, unsigned int nr, uint32_t *arg)
 	}
 }
 
+/* The same for those of page tables of users */
+static void wild_pgtable(struct model *m, unsigned int nr, uint32_t *arg)
+{
+	static struct ioasid_inv_vtd_s1 entries[4];
+	uint64_t value;
+	unsigned int i;
+
+	if (nr == _IOC_NR(IOASID_BIND_PGTABLE)) {
+		value = rnd_length();
+		memcpy(arg + 4, &value, sizeof(value));
+		arg[1] = rnd() % 4 ? 0 : rnd_value();
+		if (rnd() % 4) {
+			arg[0] = sizeof(struct ioasid_bind_pgtable);
+			arg[3] = 0;
+			memset(arg + 6, 0, 256 - 24);
+		}
+	} else if (nr == _IOC_NR(IOASID_INVALIDATE)) {
+		for (i = 0; i < 4; i++)
+			entries[i] = (struct ioasid_inv_vtd_s1) {
+				.addr = rnd_length() << rnd() % 36,
+				.npages = rnd() % 8 ? rnd_value() : UINT64_MAX,
+				.flags = rnd() % 8 ? rnd() % 2 : rnd_value(),
+			};
+		value = rnd() % 8 ? (uintptr_t)entries : rnd_value();
+		memcpy(arg + 6, &value, sizeof(value));
+		arg[3] = rnd() % 4 ? rnd() % 5 : rnd_value();
+		arg[4] = rnd() % 4 ? sizeof(*entries) : rnd_value();
+		arg[1] = rnd() % 4 ? 0 : 1;
+		if (rnd() % 4) {
+			arg[0] = sizeof(struct ioasid_invalidate);
+			memset(arg + 8, 0, 256 - 32);
+		}
+	}
+	arg[2] = m->table != INVALID_ID && rnd() % 4 ? m->table : rnd() % BASE;
+}
+
+static bool is_pgtable_command(unsigned int nr)
+{
+	return nr == _IOC_NR(IOASID_BIND_PGTABLE) ||
+	       nr == _IOC_NR(IOASID_UNBIND_PGTABLE) ||
+	       nr == _IOC_NR(IOASID_INVALIDATE);
+}
+
 /* Any command, size and content. Returns false for a wrong errno. */
 static bool wild(struct model *m)
 {
@@ -144,6 +189,8 @@ static bool wild(struct model *m)
 	} else if (nr == _IOC_NR(IOASID_MAP) || nr == _IOC_NR(IOASID_UNMAP) ||
 		   nr == _IOC_NR(IOASID_GET_IOVA_RANGES)) {
 		wild_iova(m, nr, arg);
+	} else if (is_pgtable_command(nr)) {
+		wild_pgtable(m, nr, arg);
 	}
 	ret = cmd(m->fd, _IO(IOASID_IOC_MAGIC, nr),
 		  rnd() % 50 ? arg : (void *)(uintptr_t)rnd());
@@ -154,7 +201,8 @@ static bool wild(struct model *m)
 		       (nr == _IOC_NR(IOASID_MAP) && arg[2] == m->wild) ||
 		       (nr == _IOC_NR(IOASID_UNMAP) && arg[2] == m->wild) ||
 		       (nr == _IOC_NR(IOASID_GET_IOVA_RANGES) &&
-			arg[2] == m->wild);
+			arg[2] == m->wild) ||
+		       (is_pgtable_command(nr) && arg[2] == m->table);
 	for (i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (ret == known[i])
 			return true;
@@ -296,11 +344,18 @@ static bool open_model(struct model *files, int f)
 
 	memset(m, 0, sizeof(*m));
 	m->wild = INVALID_ID;
+	m->table = INVALID_ID;
 	m->fd = dev_open();
 	if (m->fd < 0)
 		return false;
-	return !iova_supported ||
-	       !cmd_alloc_iova_range(m->fd, id, id, &m->wild);
+	if (!iova_supported)
+		return true;
+	if (!pgtable_supported)
+		return !cmd_alloc_iova_range(m->fd, id, id, &m->wild);
+	if (cmd_alloc_parent_range(m->fd, id, id, &m->wild))
+		return false;
+	id += NR_FILES;
+	return !cmd_alloc_pgtable_range(m->fd, m->wild, 48, id, id, &m->table);
 }
 
 TEST(model)
@@ -322,6 +377,7 @@ TEST(model)
 
 	f = dev_open();
 	iova_supported = f >= 0 && has_iova(f);
+	pgtable_supported = f >= 0 && has_pgtable(f);
 	close(f);
 	for (f = 0; f < NR_FILES; f++)
 		ASSERT_TRUE(open_model(files, f));
@@ -340,7 +396,8 @@ TEST(model)
 		}
 	}
 	for (f = 0; f < NR_FILES; f++) {
-		nr = files[f].wild != INVALID_ID;
+		nr = (files[f].wild != INVALID_ID) +
+		     (files[f].table != INVALID_ID);
 		for (j = 0; j < NR_IDS; j++)
 			nr += files[f].has[j];
 		EXPECT_EQ(nr, nr_allocated(files[f].fd));

@@ -353,7 +353,7 @@ TEST_F(map, alloc_errors)
 {
 	struct ioasid_alloc arg = {
 		.size = sizeof(arg),
-		.flags = 1,
+		.flags = 1U << 31,
 		.type = IOASID_TYPE_IOVA,
 		.max = UINT32_MAX,
 	};

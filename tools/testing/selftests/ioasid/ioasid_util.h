@@ -119,6 +119,106 @@ static __unused_fn int cmd_alloc_iova(int fd, uint32_t *id)
 	return cmd_alloc_iova_range(fd, 0, UINT32_MAX, id);
 }
 
+/* Can an IOASID be a page table of the user here? */
+static __unused_fn bool has_pgtable(int fd)
+{
+	struct ioasid_get_info info;
+
+	return !cmd_info(fd, &info) &&
+	       info.out_types & 1U << IOASID_TYPE_PGTABLE;
+}
+
+static __unused_fn int cmd_alloc_parent_range(int fd, uint32_t min,
+					      uint32_t max, uint32_t *id)
+{
+	struct ioasid_alloc alloc = {
+		.size = sizeof(alloc),
+		.flags = IOASID_ALLOC_NEST_PARENT,
+		.type = IOASID_TYPE_IOVA,
+		.min = min,
+		.max = max,
+		.out_ioasid = INVALID_ID,
+	};
+	int ret = cmd(fd, IOASID_ALLOC, &alloc);
+
+	*id = alloc.out_ioasid;
+	return ret;
+}
+
+static __unused_fn int cmd_alloc_parent(int fd, uint32_t *id)
+{
+	return cmd_alloc_parent_range(fd, 0, UINT32_MAX, id);
+}
+
+static __unused_fn int cmd_alloc_pgtable_range(int fd, uint32_t parent,
+					       uint32_t width, uint32_t min,
+					       uint32_t max, uint32_t *id)
+{
+	struct ioasid_alloc alloc = {
+		.size = sizeof(alloc),
+		.type = IOASID_TYPE_PGTABLE,
+		.min = min,
+		.max = max,
+		.out_ioasid = INVALID_ID,
+		.parent = parent,
+		.format = IOASID_FORMAT_VTD_S1,
+		.addr_width = width,
+	};
+	int ret = cmd(fd, IOASID_ALLOC, &alloc);
+
+	*id = alloc.out_ioasid;
+	return ret;
+}
+
+static __unused_fn int cmd_alloc_pgtable(int fd, uint32_t parent,
+					 uint32_t width, uint32_t *id)
+{
+	return cmd_alloc_pgtable_range(fd, parent, width, 0, UINT32_MAX, id);
+}
+
+static __unused_fn int cmd_bind(int fd, uint32_t id, uint64_t pgtable,
+				uint32_t flags)
+{
+	struct ioasid_bind_pgtable bind = {
+		.size = sizeof(bind),
+		.flags = flags,
+		.ioasid = id,
+		.pgtable = pgtable,
+	};
+
+	return cmd(fd, IOASID_BIND_PGTABLE, &bind);
+}
+
+static __unused_fn int cmd_unbind(int fd, uint32_t id)
+{
+	struct ioasid_unbind_pgtable unbind = {
+		.size = sizeof(unbind),
+		.ioasid = id,
+	};
+
+	return cmd(fd, IOASID_UNBIND_PGTABLE, &unbind);
+}
+
+/* @done: set to how many were done, INVALID_ID when it fails */
+static __unused_fn int cmd_invalidate(int fd, uint32_t id, uint32_t flags,
+				      const struct ioasid_inv_vtd_s1 *entries,
+				      uint32_t num, uint32_t *done)
+{
+	struct ioasid_invalidate arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.ioasid = id,
+		.num = num,
+		.entry_size = sizeof(*entries),
+		.out_num = INVALID_ID,
+		.entries = (uintptr_t)entries,
+	};
+	int ret = cmd(fd, IOASID_INVALIDATE, &arg);
+
+	*done = arg.out_num;
+	return ret;
+}
+
 static __unused_fn int cmd_free_pending(int fd, uint32_t id, bool *pending)
 {
 	struct ioasid_free arg = {
