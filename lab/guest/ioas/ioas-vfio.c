@@ -128,6 +128,32 @@ static void refusals(void)
 	ioas_free(fd, id, NULL);
 }
 
+/* What this machine has is what GET_INFO says, and what ALLOC takes; ioas-nest is of one that has it */
+static void nesting(void)
+{
+	struct ioasid_alloc parent = { .size = sizeof(parent), .flags = IOASID_ALLOC_NEST_PARENT, .type = IOASID_TYPE_IOVA,
+				       .max = ~0u };
+	struct ioasid_alloc table = { .size = sizeof(table), .type = IOASID_TYPE_PGTABLE, .max = ~0u,
+				      .format = IOASID_FORMAT_VTD_S1, .addr_width = 48 };
+	struct ioasid_device_info device = { .size = sizeof(device) };
+	struct ioasid_get_info info = { .size = sizeof(info) };
+
+	ioctl(fd, IOASID_GET_INFO, &info);
+	ioctl(dev.fd, IOASID_DEVICE_INFO, &device);
+	/* ECAP_REG.NEST */
+	if (device.out_vtd_ecap >> 26 & 1) {
+		check(info.out_types & 1u << IOASID_TYPE_PGTABLE && !ioctl(fd, IOASID_ALLOC, &parent) &&
+		      !ioas_free(fd, parent.out_ioasid, NULL), "tables of users, on an IOMMU that nests");
+		return;
+	}
+	ioas_alloc(fd, &table.parent);
+	check(!(info.out_types & 1u << IOASID_TYPE_PGTABLE) && !info.out_formats &&
+	      !(info.out_features & IOASID_FEATURE_NEST_PARENT) && !(device.out_types & 1u << IOASID_TYPE_PGTABLE) &&
+	      ioctl(fd, IOASID_ALLOC, &parent) && errno == EOPNOTSUPP && ioctl(fd, IOASID_ALLOC, &table),
+	      "no tables of users, on an IOMMU that does not nest");
+	ioas_free(fd, table.parent, NULL);
+}
+
 static void ranges(void)
 {
 	struct ioasid_get_info info = { .size = sizeof(info) };
@@ -356,6 +382,7 @@ int main(int argc, char **argv)
 	attach_and_map();
 	permissions();
 	refusals();
+	nesting();
 	ranges();
 	closes();
 	killed();

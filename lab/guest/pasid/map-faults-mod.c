@@ -632,7 +632,7 @@ static int mfm_order(struct mfm_test *t)
 	static const char *const names[][2] = {
 		{ "intel_iommu_tlb_sync" }, { "intel_flush_iotlb_all" }, { "intel_iommu_iotlb_sync_map" },
 		{ "switch_to_super_page", "__domain_mapping" },
-		{ "domain_add_dev_info", "intel_iommu_attach_device" }, { "intel_iommu_set_dev_pasid" },
+		{ "domain_add_dev_info", "intel_iommu_attach_device" }, { "domain_attach_pasid" },
 	};
 	int i, ret;
 
