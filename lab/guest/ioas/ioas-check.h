@@ -163,6 +163,17 @@ static inline int next_event(int fd, struct ioasid_event_fault *e, int wait)
 	return poll(&p, 1, wait) == 1 && p.revents == POLLIN && read(fd, e, sizeof(*e)) == sizeof(*e);
 }
 
+/* How many faults there are until none comes for so many milliseconds */
+static inline unsigned int drain_events(int fd, int wait)
+{
+	struct ioasid_event_fault e;
+	unsigned int count = 0;
+
+	while (next_event(fd, &e, wait))
+		count++;
+	return count;
+}
+
 static inline int get_info(int fd, struct ioasid_get_info *info)
 {
 	*info = (struct ioasid_get_info){ .size = sizeof(*info) };

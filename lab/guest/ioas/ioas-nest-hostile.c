@@ -17,13 +17,12 @@
 #define GVA 0x7f0000000000ul
 #define LEVELS 4
 #define SECONDS 8
+/* What the device writes */
+#define PATTERN 0x6666666666666666ul
 #define NOISE 3
 /* Of noise; from DESTRUCTIVE on it takes away, too */
 #define KINDS 13
 #define DESTRUCTIVE 8
-
-enum { TD_COUNT = 0x100, TD_PERIOD = 0x108, TD_STRIDE = 0x110, TD_LEFT = 0x120, TD_OK = 0x128, TD_FAILED = 0x130 };
-enum { TD_STOP = 7 };
 
 static struct guest guest, shadow;
 static int fd;
@@ -31,50 +30,12 @@ static uint32_t parent, child;
 static _Atomic int stop, quiet, inside;
 static _Atomic unsigned long done[KINDS], good[KINDS];
 
-static int line_count(const char *name, const char *words)
-{
-	FILE *file = fopen(name, "r");
-	char line[256];
-	int count = 0;
-
-	while (file && fgets(line, sizeof(line), file))
-		count += !!strstr(line, words);
-	if (file)
-		fclose(file);
-	return count;
-}
-
 static double now(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void fly(uint32_t pasid, uint64_t addr, int command, uint64_t period)
-{
-	dev.regs[TD_ADDR / 8] = addr;
-	dev.regs[TD_PASID / 8] = pasid;
-	dev.regs[TD_FLAGS / 8] = TD_WRITE;
-	dev.regs[TD_DATA / 8] = 0x6666666666666666ul;
-	dev.regs[TD_COUNT / 8] = ~0ul;
-	dev.regs[TD_PERIOD / 8] = period;
-	dev.regs[TD_STRIDE / 8] = 0;
-	dev.regs[TD_COMMAND / 8] = command;
-	dev.regs[TD_COUNT / 8] = 0;
-}
-
-static void land(void)
-{
-	dev.regs[TD_COMMAND / 8] = TD_STOP;
-}
-
-static int set_spid(uint32_t id, uint32_t spid)
-{
-	struct ioasid_set_spid s = { .size = sizeof(s), .ioasid = id, .spid = spid };
-
-	return ioctl(fd, IOASID_SET_SPID, &s) ? errno : 0;
 }
 
 static int clear_spid(uint32_t id)
@@ -112,7 +73,7 @@ static int noise(unsigned int what)
 	switch (what) {
 	case 0: return nest_invalidate(fd, child, GVA, 1, IOASID_INV_LEAF);
 	case 1: return nest_invalidate(fd, child, 0, WHOLE, 0);
-	case 2: return set_spid(child, 7);
+	case 2: return ioas_set_spid(fd, child, 7);
 	case 3: return clear_spid(child);
 	case 4: return other_table();
 	case 5: return map_beside();
@@ -158,12 +119,10 @@ static void calm(void)
 
 static int set_up(void)
 {
-	struct ioasid_event_fault e;
 	uint64_t iova = BASE;
 	int ret;
 
-	while (next_event(fd, &e, 0))
-		;
+	drain_events(fd, 0);
 	ret = nest_parent(fd, &parent);
 	if (ret)
 		return ret;
@@ -192,7 +151,7 @@ static int take_away(unsigned int way)
 	case 6: return close(fd);
 	case 7: return ioas_unmap(fd, parent, BASE, HOLE * PAGE);
 	default:
-		*(guest_page(&guest, TABLES + LEVELS - 1) + (GVA >> 12 & 511)) = 0;
+		*leaf_of(&guest, LEVELS, TABLES, GVA) = 0;
 		return nest_invalidate(fd, child, GVA, 1, IOASID_INV_LEAF);
 	}
 }
@@ -200,11 +159,11 @@ static int take_away(unsigned int way)
 /* How many bytes are not as they were left, after some time in which the device tries */
 static unsigned int changed(unsigned long from, unsigned long to)
 {
-	unsigned long tries = dev.regs[TD_OK / 8] + dev.regs[TD_FAILED / 8];
+	unsigned long tries = dev.regs[TD_FLIGHT_OK / 8] + dev.regs[TD_FLIGHT_FAILED / 8];
 	unsigned int bytes = 0;
 
 	memcpy(shadow.memory, guest.memory, GUEST_PAGES * PAGE);
-	for (int i = 0; i < 40 && dev.regs[TD_OK / 8] + dev.regs[TD_FAILED / 8] < tries + 20; i++)
+	for (int i = 0; i < 40 && dev.regs[TD_FLIGHT_OK / 8] + dev.regs[TD_FLIGHT_FAILED / 8] < tries + 20; i++)
 		usleep(200);
 	for (unsigned long i = from * PAGE; i < to * PAGE; i++)
 		bytes += ((char *)shadow.memory)[i] != ((char *)guest.memory)[i];
@@ -218,7 +177,7 @@ static int round_of(unsigned int way, int command, unsigned long *flown)
 
 	if (set_up())
 		return 0;
-	fly(child, GVA, command, 2000);
+	fly(&dev, child, GVA, command, PATTERN, 2000);
 	quiet = 0;
 	usleep(rand() % 3000);
 	ret = take_away(way);
@@ -232,12 +191,12 @@ static int round_of(unsigned int way, int command, unsigned long *flown)
 	/* Of the page alone: tables are walked still */
 	bad = (!ret || ret == ENOENT) &&
 	      (way == 3 || way == 8 ? changed(DATA, DATA + 1) : changed(0, GUEST_PAGES));
-	*flown += dev.regs[TD_OK / 8];
+	*flown += dev.regs[TD_FLIGHT_OK / 8];
 	if (bad)
 		printf("# %s (%s), command %d: memory changes afterwards, data %lx\n", ways[way], strerror(ret), command,
 		       guest_page(&guest, DATA)[0]);
 	calm();
-	land();
+	land(&dev);
 	if (way == 6) {
 		fd = open("/dev/ioasid", O_RDWR);
 	} else {
@@ -298,7 +257,7 @@ static void *storm_thread(void *seed)
 				ioas_free(fd, parent, NULL);
 			break;
 		case 6: nest_invalidate(fd, id, GVA, 1ul << rand_r(&random) % 20, 0); break;
-		case 7: set_spid(id, rand_r(&random) % 4); break;
+		case 7: ioas_set_spid(fd, id, rand_r(&random) % 4); break;
 		case 8: clear_spid(id); break;
 		case 9:
 			iova = BASE + rand_r(&random) % 16 * PAGE;
@@ -325,14 +284,13 @@ static void storm(void)
 {
 	double end = now() + SECONDS;
 	unsigned long kills = 0, bad = 0;
-	struct ioasid_event_fault e;
 
 	while (now() < end) {
 		pid_t pids[3];
 
 		if (set_up())
 			break;
-		fly(child, GVA, kills % 2 && dev.has_tlb ? TD_DMA_TLB : TD_DMA, 3000);
+		fly(&dev, child, GVA, kills % 2 && dev.has_tlb ? TD_DMA_TLB : TD_DMA, PATTERN, 3000);
 		for (int i = 0; i < 3; i++) {
 			pids[i] = fork();
 			if (!pids[i]) {
@@ -347,15 +305,14 @@ static void storm(void)
 			usleep(rand() % 150000);
 			kill(pids[i], SIGKILL);
 			kills++;
-			while (next_event(fd, &e, 0))
-				;
+			drain_events(fd, 0);
 		}
 		for (int i = 0; i < 3; i++)
 			waitpid(pids[i], NULL, 0);
 		close(fd);
 		memset(guest.memory, 0, GUEST_PAGES * PAGE);
 		bad += !!changed(0, GUEST_PAGES);
-		land();
+		land(&dev);
 		fd = open("/dev/ioasid", O_RDWR);
 	}
 	printf("# %lu processes killed\n", kills);
@@ -365,6 +322,7 @@ static void storm(void)
 int main(int argc, char **argv)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct space space;
 	long pinned;
 
 	if (argc < 3)
@@ -383,7 +341,7 @@ int main(int argc, char **argv)
 	}
 	close(fd);
 	check(locked_kib() == 0 && pinned_pages() == pinned, "nothing is left");
-	check(line_count("/sys/kernel/debug/ioasid_spaces", "ioasid ") == 0, "no address space");
+	check(read_space(0, &space) == 0, "no address space");
 	printf("1..%d\n", number);
 	return failed;
 }

@@ -11,41 +11,24 @@
 #include <sys/resource.h>
 
 #include "ioas-nest.h"
+#include "kernel-log.h"
 
 #define GVA 0x7f0000000000ul
 #define LEVELS 4
 #define ROUNDS 150
 #define BUSY 3
 
-enum { TD_COUNT = 0x100, TD_PERIOD = 0x108, TD_STOP = 7 };
-
 static struct guest guest;
 static uint32_t parent, child;
 static _Atomic int going;
 static int fd;
 
-/* Writes to @addr, one each microsecond, for a while */
+/* Writes to @addr for a while */
 static void flight(uint32_t pasid, uint64_t addr)
 {
-	dev.regs[TD_ADDR / 8] = addr;
-	dev.regs[TD_PASID / 8] = pasid;
-	dev.regs[TD_FLAGS / 8] = TD_WRITE;
-	dev.regs[TD_COUNT / 8] = ~0ul;
-	dev.regs[TD_PERIOD / 8] = 1000;
-	dev.regs[TD_COMMAND / 8] = TD_DMA;
-	dev.regs[TD_COUNT / 8] = 0;
+	fly(&dev, pasid, addr, TD_DMA, 0, 1000);
 	usleep(rand() % 4000);
-	dev.regs[TD_COMMAND / 8] = TD_STOP;
-}
-
-static unsigned int events(int file, int wait)
-{
-	struct ioasid_event_fault e;
-	unsigned int count = 0;
-
-	while (next_event(file, &e, wait))
-		count++;
-	return count;
+	land(&dev);
 }
 
 static int make_child(void)
@@ -61,9 +44,9 @@ static void late_after_unbind(void)
 	for (int i = 0; i < ROUNDS && !wrong; i++) {
 		flight(child, GVA + PAGE);
 		wrong += nest_unbind(fd, child);
-		told += !!events(fd, 0);
+		told += !!drain_events(fd, 0);
 		wrong += nest_bind(fd, child, gpa_of(TABLES + 8), 0);
-		late += events(fd, 20);
+		late += drain_events(fd, 20);
 		wrong += nest_unbind(fd, child) || nest_bind(fd, child, gpa_of(TABLES), 0);
 	}
 	printf("# in %u of %u rounds there were faults; %u late\n", told, ROUNDS, late);
@@ -81,13 +64,13 @@ static void late_after_free(void)
 		wrong += make_child();
 		flight(child, GVA + PAGE);
 		wrong += ioas_free(fd, child, NULL);
-		events(fd, 0);
+		drain_events(fd, 0);
 		wrong += ioas_alloc(other, &id);
 		if (id == child && !ioas_attach(&dev, other, id)) {
 			same++;
-			late += events(other, 20);
+			late += drain_events(other, 20);
 		}
-		late += events(fd, 0);
+		late += drain_events(fd, 0);
 		ioas_free(other, id, NULL);
 	}
 	printf("# %u times the number was the same; %u late\n", same, late);
@@ -150,19 +133,6 @@ static void detach_beside_free(void)
 	check(!wrong && gone, "what is being freed is detached when DETACH returns");
 }
 
-/* A fault that nobody is told of is for the log, where there are none of these */
-static unsigned int logged(void)
-{
-	FILE *log = popen("dmesg", "r");
-	unsigned int count = 0;
-	char line[512];
-
-	while (fgets(line, sizeof(line), log))
-		count += !!strstr(line, "fault addr 0x7f0000001000");
-	pclose(log);
-	return count;
-}
-
 int main(int argc, char **argv)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -180,7 +150,8 @@ int main(int argc, char **argv)
 	make_table(&guest, LEVELS, TABLES + 8, GVA + PAGE, DATA + 1, P | W | U);
 	late_after_unbind();
 	late_after_free();
-	check(!logged(), "none of these faults is in the log");
+	/* A fault that nobody is told of is for the log */
+	check(!log_count("fault addr 0x7f0000001000"), "none of these faults is in the log");
 	detach_beside_free();
 	close(fd);
 	check(locked_kib() == 0 && !pinned_pages(), "nothing is left");

@@ -21,19 +21,13 @@ static struct guest guest;
 static uint32_t parent;
 static int fd;
 
-/* Of the page at @addr, by the table at @table */
-static uint64_t *leaf_of(unsigned int table, uint64_t addr)
-{
-	return guest_page(&guest, table + LEVELS - 1) + (addr >> 12 & 511);
-}
-
 /* SOURCE, TARGET and RECORD, which are elsewhere in the parent; and BESIDE, which the parent does not have */
 static void make_place(unsigned int table, unsigned int data)
 {
 	make_table(&guest, LEVELS, table, SOURCE, data, P | W | U);
 	for (int i = 1; i < 3; i++)
-		*leaf_of(table, PLACE + i * PAGE) = gpa_of(data + i) | P | W | U;
-	*leaf_of(table, BESIDE) = gpa_of(HOLE) | P | W | U;
+		*leaf_of(&guest, LEVELS, table, PLACE + i * PAGE) = gpa_of(data + i) | P | W | U;
+	*leaf_of(&guest, LEVELS, table, BESIDE) = gpa_of(HOLE) | P | W | U;
 }
 
 /* What the program sees of it */
@@ -42,20 +36,9 @@ static struct area area_of(uint32_t id, unsigned int data)
 	return (struct area){ .fd = fd, .id = id, .memory = (uint8_t *)guest_page(&guest, data) };
 }
 
-static int set_spid(uint32_t id, uint32_t spid)
-{
-	struct ioasid_set_spid s = { .size = sizeof(s), .ioasid = id, .spid = spid };
-
-	return ioctl(fd, IOASID_SET_SPID, &s) ? errno : 0;
-}
-
 static int invalidate_spid(uint32_t spid, uint64_t addr)
 {
-	struct ioasid_inv_vtd_s1 entry = { .addr = addr, .npages = 1, .flags = IOASID_INV_LEAF };
-	struct ioasid_invalidate i = { .size = sizeof(i), .flags = IOASID_INVALIDATE_SPID, .ioasid = spid, .num = 1,
-				       .entry_size = sizeof(entry), .entries = (uintptr_t)&entry };
-
-	return ioctl(fd, IOASID_INVALIDATE, &i) ? errno : i.out_num == 1 ? 0 : EPROTO;
+	return nest_invalidate_as(fd, spid, IOASID_INVALIDATE_SPID, addr, 1, IOASID_INV_LEAF);
 }
 
 /* The next event is a fault of it, by that name and of that stage */
@@ -92,7 +75,8 @@ static void test_binds(struct queue *queue, uint32_t id, const struct area *area
 	   "a page table is not attached before it is bound");
 	of(queue, !nest_bind(fd, id, gpa_of(FIRST), 0) && is_err(wq_start(queue, area), 0) && moves(queue, area, 1, 20),
 	   "then the device copies what the table leads to");
-	of(queue, moves(queue, area, 2, 5) && *leaf_of(FIRST, TARGET) & D && !(*leaf_of(FIRST, SOURCE) & D),
+	of(queue, moves(queue, area, 2, 5) && *leaf_of(&guest, LEVELS, FIRST, TARGET) & D &&
+	   !(*leaf_of(&guest, LEVELS, FIRST, SOURCE) & D),
 	   "what it has written is noted in the table");
 	of(queue, no_event(area) && !nest_unbind(fd, id) && is_silent(queue, area),
 	   "unbound, it reaches nothing, and no event tells");
@@ -105,7 +89,7 @@ static void test_faults(struct queue *queue, uint32_t id, const struct area *are
 {
 	uint64_t iova = gpa_of(DATA + 1);
 
-	*leaf_of(FIRST, BESIDE + PAGE) = 0;
+	*leaf_of(&guest, LEVELS, FIRST, BESIDE + PAGE) = 0;
 	of(queue, is_kept_out(queue, area, TARGET, BESIDE + PAGE) && fault_of(id, ~0u, BESIDE + PAGE, 0),
 	   "what the table does not have is its fault");
 	of(queue, is_kept_out(queue, area, TARGET, BESIDE) && fault_of(id, ~0u, BESIDE, 1),
@@ -119,7 +103,7 @@ static void test_faults(struct queue *queue, uint32_t id, const struct area *are
 
 static void test_spids(struct queue *queue, uint32_t id, const struct area *area)
 {
-	of(queue, !set_spid(id, SPID) && is_kept_out(queue, area, TARGET, BESIDE) && fault_of(id, SPID, BESIDE, 1),
+	of(queue, !ioas_set_spid(fd, id, SPID) && is_kept_out(queue, area, TARGET, BESIDE) && fault_of(id, SPID, BESIDE, 1),
 	   "an SPID behind BIND is in events");
 	of(queue, !nest_unbind(fd, id) && !nest_bind(fd, id, gpa_of(FIRST), 0) && is_kept_out(queue, area, TARGET, BESIDE) &&
 	   fault_of(id, SPID, BESIDE, 1), "so is one that was there before it");
@@ -131,16 +115,16 @@ static void test_invalidate(struct queue *queue, const struct area *area, const 
 	int ok = moves(queue, area, 6, 5);
 
 	/* From then on what is copied is the other table's first page */
-	*leaf_of(FIRST, SOURCE) = gpa_of(DATA2) | P | W | U;
+	*leaf_of(&guest, LEVELS, FIRST, SOURCE) = gpa_of(DATA2) | P | W | U;
 	ok &= !invalidate_spid(SPID, SOURCE);
 	fill(second->memory, PAGE, 7, 7);
 	fill(area->memory, PAGE, 8, 8);
 	ok &= run(queue, area, TARGET, SOURCE) == DSA_COMP_SUCCESS && filled(area->memory + PAGE, PAGE, 7, 7);
 	of(queue, ok, "a page that was replaced is copied, after INVALIDATE by SPID");
-	*leaf_of(FIRST, SOURCE) = 0;
+	*leaf_of(&guest, LEVELS, FIRST, SOURCE) = 0;
 	ok = !invalidate_spid(SPID, SOURCE) && is_kept_out(queue, area, TARGET, SOURCE);
 	of(queue, ok, "and one that was taken away is not");
-	*leaf_of(FIRST, SOURCE) = gpa_of(DATA) | P | W | U;
+	*leaf_of(&guest, LEVELS, FIRST, SOURCE) = gpa_of(DATA) | P | W | U;
 	of(queue, moves(queue, area, 9, 5), "what was not there needs no word");
 }
 
@@ -172,7 +156,7 @@ static void test_one(const char *name, int ats)
 		test_faults(&queue, id, &area);
 		test_spids(&queue, id, &area);
 	} else {
-		set_spid(id, SPID);
+		ioas_set_spid(fd, id, SPID);
 	}
 	test_invalidate(&queue, &area, &second);
 	/* With ATS there is none; without, that of what was taken away */

@@ -24,11 +24,6 @@ static int fd, levels = 4;
 static uint32_t parent;
 static const char *group_number, *device_name;
 
-static uint64_t *leaf_of(unsigned int table, uint64_t gva)
-{
-	return guest_page(&guest, table + levels - 1) + (gva >> 12 & 511);
-}
-
 static void mark_data(void)
 {
 	for (unsigned int nr = DATA; nr < GUEST_PAGES; nr++)
@@ -57,14 +52,6 @@ static int is_silent(void)
 	struct ioasid_event_fault e;
 
 	return !next_event(fd, &e, 50);
-}
-
-static void drain(void)
-{
-	struct ioasid_event_fault e;
-
-	while (next_event(fd, &e, 50))
-		;
 }
 
 static void allocs(void)
@@ -112,7 +99,7 @@ static void binds(void)
 	check(is_refused(&dev, id, GVA) && is_silent(), "it is not attached");
 	check(!ioas_attach(&dev, fd, id) && reads(&dev, id, GVA, data_of(DATA)), "attached, the device has its page");
 	check(writes(&dev, id, GVA + 8, 47) && guest_page(&guest, DATA)[1] == 47, "which it writes to");
-	check(*leaf_of(TABLES, GVA) & D, "and that is noted");
+	check(*leaf_of(&guest, levels, TABLES, GVA) & D, "and that is noted");
 	check(is_refused(&dev, id, GVA + PAGE) && is_fault(id, GVA + PAGE, IOASID_FAULT_ACCESS, 0), "it has no other");
 	check(is_refused(&dev, id, gpa_of(DATA)) && is_fault(id, gpa_of(DATA), IOASID_FAULT_ACCESS, 0),
 	      "nor those of the parent as such");
@@ -138,7 +125,6 @@ static void invalidations(void)
 						{ .addr = GVA + PAGE, .npages = 512 }, { .addr = GVA + 1, .npages = 1 } };
 	struct ioasid_invalidate i = { .size = sizeof(i), .num = 3, .entry_size = sizeof(entries[0]),
 				       .entries = (uintptr_t)entries };
-	struct ioasid_set_spid spid = { .size = sizeof(spid), .spid = 4711 };
 	uint32_t id;
 
 	make_table(&guest, levels, TABLES, GVA, DATA, P | W | U);
@@ -146,22 +132,21 @@ static void invalidations(void)
 	nest_bind(fd, id, gpa_of(TABLES), 0);
 	ioas_attach(&dev, fd, id);
 	check(reads(&dev, id, GVA, data_of(DATA)), "a page is in the caches");
-	*leaf_of(TABLES, GVA) = gpa_of(DATA + 2) | P | W | U;
+	*leaf_of(&guest, levels, TABLES, GVA) = gpa_of(DATA + 2) | P | W | U;
 	check(!nest_invalidate(fd, id, GVA, 1, IOASID_INV_LEAF) && reads(&dev, id, GVA, data_of(DATA + 2)),
 	      "another one is, after INVALIDATE of the page");
-	*leaf_of(TABLES, GVA) = 0;
+	*leaf_of(&guest, levels, TABLES, GVA) = 0;
 	check(!nest_invalidate(fd, id, GVA - PAGE, 3, 0) && is_refused(&dev, id, GVA) &&
 	      is_fault(id, GVA, IOASID_FAULT_ACCESS, 0), "of a range");
-	*leaf_of(TABLES, GVA) = gpa_of(DATA + 3) | P | W | U;
+	*leaf_of(&guest, levels, TABLES, GVA) = gpa_of(DATA + 3) | P | W | U;
 	check(!nest_invalidate(fd, id, 0, WHOLE, 0) && reads(&dev, id, GVA, data_of(DATA + 3)), "of everything");
-	spid.ioasid = id;
-	ioctl(fd, IOASID_SET_SPID, &spid);
-	*leaf_of(TABLES, GVA) = gpa_of(DATA + 4) | P | W | U;
+	ioas_set_spid(fd, id, 4711);
+	*leaf_of(&guest, levels, TABLES, GVA) = gpa_of(DATA + 4) | P | W | U;
 	i.ioasid = 4711;
 	i.flags = IOASID_INVALIDATE_SPID;
 	i.num = 2;
 	check(!ioctl(fd, IOASID_INVALIDATE, &i) && i.out_num == 2 && reads(&dev, id, GVA, data_of(DATA + 4)), "by the SPID");
-	*leaf_of(TABLES, GVA) = 0;
+	*leaf_of(&guest, levels, TABLES, GVA) = 0;
 	i.num = 3;
 	i.out_num = 99;
 	check(ioctl(fd, IOASID_INVALIDATE, &i) && errno == EINVAL && i.out_num == 99 && reads(&dev, id, GVA, data_of(DATA + 4)),
@@ -210,7 +195,8 @@ static void parents(void)
 	      "the parent is freed");
 	check(is_err(nest_unbind(fd, ids[0]), ENOENT) && is_err(nest_bind(fd, ids[0], gpa_of(TABLES), 0), ENOENT),
 	      "with it the tables are unbound, for good");
-	check(!nest_make_parent(fd, &guest, &parent) && is_err(nest_bind(fd, ids[1], gpa_of(TABLES), 0), ENOENT), "though its number is there again");
+	check(!nest_make_parent(fd, &guest, &parent) && is_err(nest_bind(fd, ids[1], gpa_of(TABLES), 0), ENOENT),
+	      "though its number is there again");
 	ioas_free(fd, ids[0], NULL);
 	ioas_free(fd, ids[1], NULL);
 }
@@ -272,7 +258,6 @@ static void flushes(void)
 /* An event has the SPID of its IOASID, be it as old as the binding, or not */
 static void spids(void)
 {
-	struct ioasid_set_spid spid = { .size = sizeof(spid), .spid = 4712 };
 	struct ioasid_event_fault e;
 	uint32_t id;
 	int ok;
@@ -280,9 +265,8 @@ static void spids(void)
 	make_table(&guest, levels, TABLES, GVA, DATA, P | W | U);
 	nest_alloc(fd, parent, 48, &id);
 	ok = !nest_bind(fd, id, gpa_of(TABLES), 0) && !ioas_attach(&dev, fd, id);
-	spid.ioasid = id;
 	ok &= is_refused(&dev, id, GVA + PAGE) && next_event(fd, &e, 5000) && e.spid == ~0u;
-	check(ok && !ioctl(fd, IOASID_SET_SPID, &spid) && is_refused(&dev, id, GVA + PAGE) && next_event(fd, &e, 5000) &&
+	check(ok && !ioas_set_spid(fd, id, 4712) && is_refused(&dev, id, GVA + PAGE) && next_event(fd, &e, 5000) &&
 	      e.ioasid == id && e.spid == 4712, "an SPID that comes behind BIND is in events");
 	check(!nest_unbind(fd, id) && !nest_bind(fd, id, gpa_of(TABLES), 0) && is_refused(&dev, id, GVA + PAGE) &&
 	      next_event(fd, &e, 5000) && e.ioasid == id && e.spid == 4712, "and one that was there before");
@@ -314,7 +298,7 @@ static void attachments(void)
 	nest_map(fd, parent, &guest, DATA);
 	for (i = 0; i <= MAX_NESTED; i++)
 		ioas_free(fd, ids[i], NULL);
-	drain();
+	drain_events(fd, 50);
 }
 
 #define TD_PRIV 2u

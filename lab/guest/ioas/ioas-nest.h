@@ -61,6 +61,12 @@ static inline void make_table(const struct guest *g, int levels, unsigned int ta
 	}
 }
 
+/* The entry of a page in a table that make_table() has made */
+static inline uint64_t *leaf_of(const struct guest *g, int levels, unsigned int table, uint64_t gva)
+{
+	return guest_page(g, table + levels - 1) + (gva >> 12 & 511);
+}
+
 /* Where the parent has an address; NULL for nowhere */
 static inline uint64_t *parent_walk(const struct guest *g, uint64_t gpa)
 {
@@ -184,13 +190,19 @@ static inline int nest_unbind(int fd, uint32_t id)
 	return ioctl(fd, IOASID_UNBIND_PGTABLE, &u) ? errno : 0;
 }
 
-static inline int nest_invalidate(int fd, uint32_t id, uint64_t addr, uint64_t npages, unsigned int flags)
+/* @id is an SPID with IOASID_INVALIDATE_SPID in @how */
+static inline int nest_invalidate_as(int fd, uint32_t id, unsigned int how, uint64_t addr, uint64_t npages, unsigned int flags)
 {
 	struct ioasid_inv_vtd_s1 entry = { .addr = addr, .npages = npages, .flags = flags };
-	struct ioasid_invalidate i = { .size = sizeof(i), .ioasid = id, .num = 1, .entry_size = sizeof(entry),
+	struct ioasid_invalidate i = { .size = sizeof(i), .flags = how, .ioasid = id, .num = 1, .entry_size = sizeof(entry),
 				       .entries = (uintptr_t)&entry };
 
 	return ioctl(fd, IOASID_INVALIDATE, &i) ? errno : i.out_num == 1 ? 0 : EPROTO;
+}
+
+static inline int nest_invalidate(int fd, uint32_t id, uint64_t addr, uint64_t npages, unsigned int flags)
+{
+	return nest_invalidate_as(fd, id, 0, addr, npages, flags);
 }
 
 #define WHOLE ~0ul

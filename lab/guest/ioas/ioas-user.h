@@ -20,7 +20,8 @@
 
 /* include/hw/i386/vtd-testdev.h of QEMU, intel_iommu_dma.h for the flag */
 enum { TD_ADDR = 0x00, TD_PASID = 0x08, TD_FLAGS = 0x10, TD_DATA = 0x18, TD_COMMAND = 0x40, TD_RESULT = 0x48 };
-enum { TD_DMA = 1, TD_DMA_TLB = 4 };
+enum { TD_COUNT = 0x100, TD_PERIOD = 0x108, TD_STRIDE = 0x110, TD_FLIGHT_OK = 0x128, TD_FLIGHT_FAILED = 0x130 };
+enum { TD_DMA = 1, TD_DMA_TLB = 4, TD_STOP = 7 };
 #define TD_WRITE 1u
 
 struct requester {
@@ -98,6 +99,25 @@ static inline int writes(struct requester *r, uint32_t pasid, uint64_t addr, uin
 	return !request(r, pasid, addr, r->has_tlb ? TD_DMA_TLB : TD_DMA, TD_WRITE, &value);
 }
 
+/* Writes to one address, one each @period nanoseconds, until land() */
+static inline void fly(struct requester *r, uint32_t pasid, uint64_t addr, int command, uint64_t data, uint64_t period)
+{
+	r->regs[TD_ADDR / 8] = addr;
+	r->regs[TD_PASID / 8] = pasid;
+	r->regs[TD_FLAGS / 8] = TD_WRITE;
+	r->regs[TD_DATA / 8] = data;
+	r->regs[TD_COUNT / 8] = ~0ul;
+	r->regs[TD_PERIOD / 8] = period;
+	r->regs[TD_STRIDE / 8] = 0;
+	r->regs[TD_COMMAND / 8] = command;
+	r->regs[TD_COUNT / 8] = 0;
+}
+
+static inline void land(struct requester *r)
+{
+	r->regs[TD_COMMAND / 8] = TD_STOP;
+}
+
 /* These return what the ioctl does, or errno */
 static inline int ioas_alloc(int fd, uint32_t *id)
 {
@@ -134,6 +154,13 @@ static inline int ioas_unmap(int fd, uint32_t id, uint64_t iova, uint64_t length
 	struct ioasid_unmap u = { .size = sizeof(u), .ioasid = id, .iova = iova, .length = length };
 
 	return ioctl(fd, IOASID_UNMAP, &u) ? errno : 0;
+}
+
+static inline int ioas_set_spid(int fd, uint32_t id, uint32_t spid)
+{
+	struct ioasid_set_spid s = { .size = sizeof(s), .ioasid = id, .spid = spid };
+
+	return ioctl(fd, IOASID_SET_SPID, &s) ? errno : 0;
 }
 
 /* By which events name the attachment */
